@@ -1,0 +1,1 @@
+"""The words of the domain: values and rules, standard library only."""

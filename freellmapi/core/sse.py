@@ -1,0 +1,76 @@
+"""Server-sent events: a reader for every legal form, fed by bytes split anywhere."""
+
+from __future__ import annotations
+
+MAX_EVENT_BYTES = 8 * 1024 * 1024
+
+
+class EventTooLarge(ValueError):
+    """One event grew past ``MAX_EVENT_BYTES`` without an end."""
+
+
+class SseDecoder:
+    """Turns bytes as they arrive into the ``data`` of each complete event.
+
+    LF, CRLF and CR line ends, comments, ``data:`` with and without a space, several data
+    lines an event, a byte order mark; other fields (``event``, ``id``, ``retry``) are
+    passed over. Source: html.spec.whatwg.org, section 9.2.6, read 2026-11-22.
+    """
+
+    __slots__ = ("_buffer", "_data", "_size", "_skip_lf", "_started")
+
+    def __init__(self) -> None:
+        self._buffer = b""
+        self._data: list[bytes] = []
+        self._size = 0
+        self._skip_lf = False
+        self._started = False
+
+    def feed(self, data: bytes) -> list[bytes]:
+        """The payloads of the events that ``data`` completes, in order."""
+        if not self._started and data:
+            self._started = True
+            data = data.removeprefix(b"\xef\xbb\xbf")
+        if self._skip_lf and data:
+            data = data.removeprefix(b"\n")
+            self._skip_lf = False
+        buffer = self._buffer + data if self._buffer else data
+        if len(buffer) + self._size > MAX_EVENT_BYTES:
+            self._check_size(buffer)
+        if b"\r" in buffer:
+            # A CR at the very end may be half of a CRLF: its LF is dropped when it comes.
+            self._skip_lf = buffer.endswith(b"\r")
+            buffer = buffer.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+        lines = buffer.split(b"\n")
+        self._buffer = lines.pop()
+        events: list[bytes] = []
+        for line in lines:
+            self._line(line, events)
+        return events
+
+    def close(self) -> list[bytes]:
+        """The last event, when the stream ended without the blank line after it."""
+        events: list[bytes] = []
+        if self._buffer:
+            self._line(self._buffer, events)
+            self._buffer = b""
+        self._line(b"", events)
+        return events
+
+    def _line(self, line: bytes, events: list[bytes]) -> None:
+        if not line:
+            if self._data:
+                events.append(self._data[0] if len(self._data) == 1 else b"\n".join(self._data))
+                self._data.clear()
+                self._size = 0
+        elif line.startswith(b"data:"):
+            value = line[6:] if line[5:6] == b" " else line[5:]
+            self._data.append(value)
+            self._size += len(value)
+        elif line == b"data":
+            self._data.append(b"")
+
+    def _check_size(self, buffer: bytes) -> None:
+        longest = max(len(line) for line in buffer.splitlines()) if buffer else 0
+        if longest + self._size > MAX_EVENT_BYTES:
+            raise EventTooLarge(f"an event of more than {MAX_EVENT_BYTES} bytes")

@@ -1,0 +1,1 @@
+"""How to speak to each upstream: catalog, wires, transport, classification."""

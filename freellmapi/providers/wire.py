@@ -1,0 +1,53 @@
+"""What a provider's format is to the rest of the program: pure functions, no I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from freellmapi.core.catalog import Model, Provider
+from freellmapi.core.chat import ChatRequest, Chunk, Completion
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A request in the provider's own format; the transport adds the secret."""
+
+    path: str
+    body: bytes
+
+
+class StreamReader(Protocol):
+    """Turns a streamed body into chunks, as the bytes come.
+
+    Both methods raise ``UpstreamError``: ``BAD_ANSWER`` for what cannot be read, or what
+    ``classify`` makes of an error found inside the stream.
+    """
+
+    ended: bool
+    """Whether the provider said that this was all (``[DONE]`` or its own end mark)."""
+
+    def feed(self, data: bytes) -> list[Chunk]: ...
+
+    def close(self) -> list[Chunk]:
+        """What was still held back when the body ended."""
+        ...
+
+
+class Wire(Protocol):
+    """A provider's format."""
+
+    def call(self, chat: ChatRequest, provider: Provider, model: Model) -> Call:
+        """The request as this provider takes it (``chat.stream`` says whether streamed)."""
+        ...
+
+    def completion(
+        self, body: bytes, headers: Mapping[str, str], provider: Provider, model: Model
+    ) -> Completion:
+        """A 200 answer read; ``UpstreamError`` when it is not one after all."""
+        ...
+
+    def reader(self, provider: Provider, model: Model) -> StreamReader:
+        """A reader for one streamed answer."""
+        ...

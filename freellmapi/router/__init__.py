@@ -1,0 +1,1 @@
+"""Which candidate serves a request, in what order, and the one loop that tries them."""

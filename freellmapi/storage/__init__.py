@@ -1,0 +1,1 @@
+"""What is kept on disk: database, vault, keys, request log."""
