@@ -1,0 +1,8 @@
+"""What gunicorn serves: ``gunicorn --config deploy/gunicorn.conf.py wsgi:app``."""
+
+from __future__ import annotations
+
+from freellmapi.app import create_app
+from freellmapi.settings import Settings
+
+app = create_app(Settings.load())
