@@ -1,8 +1,5 @@
-"""What gunicorn serves: ``gunicorn --config deploy/gunicorn.conf.py wsgi:app``."""
+"""The application for any WSGI server that is pointed at a checkout: ``wsgi:app``."""
 
-from __future__ import annotations
+from freellmapi.wsgi import app
 
-from freellmapi.app import create_app
-from freellmapi.settings import Settings
-
-app = create_app(Settings.load())
+__all__ = ["app"]

@@ -1,0 +1,96 @@
+"""How log records are written: one line each, as text or JSON, secrets removed."""
+
+from __future__ import annotations
+
+import json
+import logging
+import logging.config
+import re
+from datetime import datetime, timezone
+from typing import Any
+
+_SECRETS = re.compile(
+    r"""(?P<kept>
+        \b(?:bearer|basic)\s+                                         # Authorization
+      | \b(?:api[_-]?key|access_token|token|secret|password|key)["']?\s*[=:]\s*["']?
+      | ://[^\s/:@]*:(?=[^\s/@]+@)                                    # user:password@host
+    )
+    (?P<secret>[^\s"'&,;)}\]@]{8,}|(?<=:)[^\s/@]+(?=@))
+    | \b(?P<prefix>sk-|gsk_|hf_|ghp_|github_pat_|nvapi-|csk-|AIza|AQ\.|freellmapi-)
+      [A-Za-z0-9_-]{12,}
+    """,
+    re.VERBOSE | re.IGNORECASE,
+)
+
+# The attributes that every record has; what is beside them came through ``extra``.
+_STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+
+
+def redact(text: str) -> str:
+    """``text`` with whatever looks like a key, a token or a password shortened to ``***``."""
+    return _SECRETS.sub(lambda m: (m["kept"] or m["prefix"] or "") + "***", text)
+
+
+class TextFormatter(logging.Formatter):
+    """``2026-11-22T19:42:01.123Z INFO freellmapi.router model=... status=200``."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        # A line break inside a message would let a provider write log lines of its own.
+        message = record.getMessage().replace("\r", "\\r").replace("\n", "\\n")
+        line = f"{_utc(record.created)} {record.levelname} {record.name} {message}"
+        return redact(f"{line}\n{error}" if (error := self._error(record)) else line)
+
+    def _error(self, record: logging.LogRecord) -> str:
+        return self.formatException(record.exc_info) if record.exc_info else ""
+
+
+class JsonFormatter(TextFormatter):
+    """One JSON object a line: ``at``, ``level``, ``logger``, ``message``, extras, ``error``."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        fields: dict[str, Any] = {
+            "at": _utc(record.created),
+            "level": record.levelname,
+            "logger": record.name,
+            "message": redact(record.getMessage()),
+        }
+        extras = {k: v for k, v in vars(record).items() if k not in _STANDARD}
+        fields |= {k: redact(v) if isinstance(v, str) else v for k, v in extras.items()}
+        if error := self._error(record):
+            fields["error"] = redact(error)
+        return json.dumps(fields, default=str, ensure_ascii=False)
+
+
+def log_config(log_format: str = "text", log_level: str = "INFO") -> dict[str, Any]:
+    """The configuration for ``logging.config.dictConfig``, gunicorn's own loggers included."""
+    formatter = JsonFormatter if log_format == "json" else TextFormatter
+    quiet = {"level": "WARNING"}
+    return {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "formatters": {"line": {"()": formatter}},
+        "handlers": {
+            "stderr": {
+                "class": "logging.StreamHandler",
+                "formatter": "line",
+                "stream": "ext://sys.stderr",
+            }
+        },
+        "root": {"level": log_level, "handlers": ["stderr"]},
+        "loggers": {
+            "gunicorn.error": {"handlers": [], "propagate": True},
+            "gunicorn.access": {"handlers": [], "propagate": False},
+            "urllib3": quiet,
+            "werkzeug": quiet,
+        },
+    }
+
+
+def configure(log_format: str = "text", log_level: str = "INFO") -> None:
+    """Send all log records to standard error in the given form."""
+    logging.config.dictConfig(log_config(log_format, log_level))
+
+
+def _utc(created: float) -> str:
+    at = datetime.fromtimestamp(created, timezone.utc)
+    return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")

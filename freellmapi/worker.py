@@ -1,0 +1,58 @@
+"""The gunicorn worker: gevent's, except that idle connections do not delay a stop."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gevent
+from gevent.timeout import Timeout
+from gunicorn.workers.ggevent import GeventWorker
+
+
+class Worker(GeventWorker):  # type: ignore[misc]  # gunicorn has no types
+    """Closes connections that only wait for a next request as soon as a stop is asked for.
+
+    gunicorn's own waits for every open connection, so that one browser with a kept-alive
+    connection makes each restart last the whole ``graceful_timeout``.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._idle: set[_IdleWait] = set()
+
+    def timeout_ctx(self) -> _IdleWait:
+        """Around the wait for a connection's next request: ends silently at ``keepalive``."""
+        return _IdleWait(self._idle, self.cfg.keepalive)
+
+    def notify(self) -> None:
+        super().notify()
+        if not self.alive:
+            for wait in tuple(self._idle):
+                wait.end()
+
+
+class _IdleWait(Timeout):  # type: ignore[misc]  # gevent's types are not read
+    """A silent timeout that can also be ended early, from another greenlet."""
+
+    def __init__(self, waiting: set[_IdleWait], seconds: float) -> None:
+        super().__init__(seconds, False)
+        self._waiting = waiting
+        self._greenlet = gevent.getcurrent()
+
+    def __enter__(self) -> _IdleWait:
+        self._waiting.add(self)
+        super().__enter__()
+        return self
+
+    def __exit__(self, *failure: Any) -> Any:
+        self._waiting.discard(self)
+        return super().__exit__(*failure)
+
+    def end(self) -> None:
+        """Make the wait end now, as if its time were up."""
+        gevent.get_hub().loop.run_callback(self._expire)
+
+    def _expire(self) -> None:
+        # Only the hub runs this, so the request cannot have begun in between.
+        if self in self._waiting:
+            self._on_expiration(self._greenlet, self)

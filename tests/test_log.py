@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+import json
+import logging
+import logging.config
+import sys
+
+import pytest
+
+from freellmapi.log import JsonFormatter, TextFormatter, log_config, redact
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        pytest.param(
+            "Authorization: Bearer abcdefgh1234", "Authorization: Bearer ***", id="bearer"
+        ),
+        pytest.param("GET /v1beta?key=abcdefgh1234&x=1", "GET /v1beta?key=***&x=1", id="in a URL"),
+        pytest.param('{"api_key": "abcdefgh1234"}', '{"api_key": "***"}', id="in JSON"),
+        pytest.param("bad key gsk_abcdefghijklmnop given", "bad key gsk_*** given", id="prefix"),
+        pytest.param("redis://:hunter2@cache:6379", "redis://:***@cache:6379", id="Redis URL"),
+        pytest.param("postgresql://me:pw@db/x", "postgresql://me:***@db/x", id="database URL"),
+        pytest.param("freellmapi-0123456789abcdef", "freellmapi-***", id="our own key"),
+        pytest.param("routed key=7 status=200", "routed key=7 status=200", id="a key's row id"),
+        pytest.param("max_tokens: 4096 tokens", "max_tokens: 4096 tokens", id="tokens as a number"),
+        pytest.param("http://a:80/b@c", "http://a:80/b@c", id="a port is no password"),
+    ],
+)
+def test_redacts(text: str, expected: str) -> None:
+    assert redact(text) == expected
+
+
+def record(message: str, *args: object, **extra: object) -> logging.LogRecord:
+    found = logging.makeLogRecord(
+        {"name": "freellmapi.x", "levelname": "INFO", "msg": message, "args": args, **extra}
+    )
+    found.created = 1_790_000_000.25
+    return found
+
+
+def test_text_is_one_line_in_utc() -> None:
+    line = TextFormatter().format(record("a=%s", "1\nFAKE\r"))
+    assert line == "2026-09-21T14:13:20.250Z INFO freellmapi.x a=1\\nFAKE\\r"
+
+
+def test_json_keeps_extras() -> None:
+    line = JsonFormatter().format(record("hello %d", 1, model="m", detail="Bearer abcdefgh1234"))
+    assert json.loads(line) == {
+        "at": "2026-09-21T14:13:20.250Z",
+        "level": "INFO",
+        "logger": "freellmapi.x",
+        "message": "hello 1",
+        "model": "m",
+        "detail": "Bearer ***",
+    }
+
+
+@pytest.mark.parametrize("formatter", [TextFormatter(), JsonFormatter()], ids=["text", "json"])
+def test_a_traceback_is_redacted_too(formatter: logging.Formatter) -> None:
+    try:
+        raise ValueError("sent Bearer abcdefgh1234")
+    except ValueError:
+        line = formatter.format(record("failed", exc_info=sys.exc_info()))
+    assert "ValueError: sent Bearer ***" in line
+    assert "abcdefgh1234" not in line
+
+
+@pytest.mark.parametrize(("form", "kind"), [("text", TextFormatter), ("json", JsonFormatter)])
+def test_the_configuration_is_one_that_logging_takes(form: str, kind: type) -> None:
+    before = logging.root.handlers[:], logging.root.level
+    try:
+        logging.config.dictConfig(log_config(form, "WARNING"))
+        assert type(logging.root.handlers[0].formatter) is kind
+        assert logging.getLogger("freellmapi.x").getEffectiveLevel() == logging.WARNING
+    finally:
+        logging.root.handlers[:], logging.root.level = before
