@@ -27,7 +27,11 @@ _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", 
 
 
 def redact(text: str) -> str:
-    """``text`` with whatever looks like a key, a token or a password shortened to ``***``."""
+    """``text`` with whatever is unmistakably a key, a token or a password cut to ``***``.
+
+    The last net, below ``providers.redact``: that one masks all that looks random in what
+    others say, while our own lines hold request ids that must stay readable.
+    """
     return _SECRETS.sub(lambda m: (m["kept"] or m["prefix"] or "") + "***", text)
 
 

@@ -108,6 +108,11 @@ class Settings:
             return f"http://127.0.0.1:{self.port}"
         return f"http://{self.bind}"
 
+    @property
+    def environ(self) -> Mapping[str, str]:
+        """Every variable, for the keys that the catalog names. Not to be shown."""
+        return self._environ
+
     def provider_key(self, env_var: str) -> str | None:
         """The secret in a variable of the environment, None when it is unset or blank."""
         return self._environ.get(env_var, "").strip() or None
