@@ -1,0 +1,116 @@
+"""What the owner has set: settings, the chain, providers of their own; and its version."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, Table, delete, insert, select
+
+from freellmapi.storage import tables
+from freellmapi.storage.counters import CONFIG, advance, current
+from freellmapi.storage.db import Database
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class ChainRow:
+    """One place in the chain: a model's ref and whether it is asked."""
+
+    ref: str
+    enabled: bool
+
+
+class ConfigStore:
+    """The owner's choices. Every write changes ``version`` in the same transaction."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def version(self) -> int:
+        """Another number after each write to keys, tokens, settings, chain or providers."""
+        with self._database.connect() as connection:
+            return current(connection, CONFIG)
+
+    def settings(self) -> dict[str, Any]:
+        return self._documents(tables.settings)
+
+    def put_settings(self, values: Mapping[str, Any]) -> None:
+        """Sets these names, leaves the others as they are."""
+        with self._write() as connection:
+            for name, value in values.items():
+                _replace(connection, tables.settings, name, value)
+
+    def delete_setting(self, name: str) -> bool:
+        """Whether it was set."""
+        return self._delete(tables.settings, name)
+
+    def chain(self) -> tuple[ChainRow, ...]:
+        """The models in the order they are asked."""
+        columns = tables.chain.c
+        with self._database.connect() as connection:
+            rows = connection.execute(
+                select(columns.ref, columns.enabled).order_by(columns.position)
+            )
+            return tuple(ChainRow(row.ref, row.enabled) for row in rows)
+
+    def put_chain(self, rows: Iterable[ChainRow]) -> None:
+        """Replaces the whole chain."""
+        values = [
+            {"position": position, "ref": row.ref, "enabled": row.enabled}
+            for position, row in enumerate(rows)
+        ]
+        with self._write() as connection:
+            connection.execute(delete(tables.chain))
+            if values:
+                connection.execute(insert(tables.chain), values)
+
+    def custom_providers(self) -> dict[str, dict[str, Any]]:
+        return self._documents(tables.custom_providers)
+
+    def put_custom_provider(self, id: str, definition: Mapping[str, Any]) -> None:
+        """Adds the provider, or replaces the one of this id."""
+        with self._write() as connection:
+            _replace(connection, tables.custom_providers, id, dict(definition))
+
+    def delete_custom_provider(self, id: str) -> bool:
+        """Whether there was one."""
+        return self._delete(tables.custom_providers, id)
+
+    @contextmanager
+    def _write(self) -> Iterator[Connection]:
+        with self._database.begin() as connection:
+            yield connection
+            advance(connection, CONFIG)
+
+    def _documents(self, table: Table) -> dict[str, Any]:
+        name, document = table.columns
+        with self._database.connect() as connection:
+            rows = connection.execute(select(name, document).order_by(name)).all()
+        found: dict[str, Any] = {}
+        for key, text in rows:
+            try:
+                found[key] = json.loads(text)
+            except ValueError:
+                # One damaged row must not keep the program from starting.
+                log.warning("unreadable row passed over table=%s name=%s", table.name, key)
+        return found
+
+    def _delete(self, table: Table, key: str) -> bool:
+        name = table.columns[0]
+        with self._database.begin() as connection:
+            gone = connection.execute(delete(table).where(name == key)).rowcount
+            if gone:
+                advance(connection, CONFIG)
+            return bool(gone)
+
+
+def _replace(connection: Connection, table: Table, key: str, document: object) -> None:
+    name, column = table.columns
+    connection.execute(delete(table).where(name == key))
+    connection.execute(insert(table).values({name: key, column: json.dumps(document)}))

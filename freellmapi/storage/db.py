@@ -1,0 +1,192 @@
+"""The database: opened with a clear word about what is wrong, migrated, handed out in
+connections. SQLite by default; nothing in this layer's SQL keeps PostgreSQL out.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event, text
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError
+from sqlalchemy.pool import NullPool
+
+from freellmapi.core.errors import SettingsError
+from freellmapi.storage import migrations
+
+BUSY_TIMEOUT_MS = 5_000
+
+_WRITES = "freellmapi_writes"
+
+
+class DatabaseUnavailable(Exception):
+    """The database does not answer at the moment; the message is the driver's reason."""
+
+
+class Database:
+    """One database and the ways into it: ``begin`` to write, ``connect`` to read."""
+
+    def __init__(self, engine: Engine, anchor: Connection | None = None) -> None:
+        self.engine = engine
+        self._anchor = anchor
+
+    @classmethod
+    def open(cls, url: str) -> Database:
+        """Connects once and looks around; ``SettingsError`` names what to do if it cannot."""
+        parsed = _parsed(url)
+        shown = parsed.render_as_string(hide_password=True)
+        is_sqlite = parsed.get_backend_name() == "sqlite"
+        if is_sqlite:
+            _prepare_folder(parsed.database)
+        engine = _engine(parsed, is_sqlite)
+        try:
+            anchor = _anchor(engine) if is_sqlite else None
+            with engine.connect() as connection:
+                migrations.refuse_newer(connection)
+        except DBAPIError as exc:
+            engine.dispose()
+            raise SettingsError(_reason(shown, str(exc.orig))) from exc
+        return cls(engine, anchor)
+
+    @contextmanager
+    def begin(self) -> Iterator[Connection]:
+        """A write transaction: committed at the end of the block, rolled back on an error."""
+        with self.engine.connect().execution_options(**{_WRITES: True}) as connection:
+            with connection.begin():
+                yield connection
+
+    def connect(self) -> Connection:
+        """A connection to read from; a write on it may find the database locked."""
+        return self.engine.connect()
+
+    def migrate(self) -> None:
+        """Brings the schema up to date; safe when several processes do so at once."""
+        for migration in migrations.MIGRATIONS:
+            with self.begin() as connection:
+                migrations.apply(connection, migration)
+
+    def check(self) -> None:
+        """Returns when the database answers, else raises ``DatabaseUnavailable``."""
+        try:
+            with self.connect() as connection:
+                connection.execute(text("SELECT 1"))
+        except SQLAlchemyError as exc:
+            raise DatabaseUnavailable(str(getattr(exc, "orig", exc))) from exc
+
+    def close(self) -> None:
+        """Lets go of every connection; the object is not used afterwards."""
+        if self._anchor is not None:
+            self._anchor.close()
+            self._anchor = None
+        self.engine.dispose()
+
+
+def _parsed(url: str) -> URL:
+    try:
+        parsed = make_url(url)
+    except ArgumentError as exc:
+        # The text itself is not repeated: it may hold a password.
+        raise SettingsError(
+            "DATABASE_URL cannot be read as a database address; write it like "
+            "sqlite:////var/lib/freellmapi/freellmapi.db or "
+            "postgresql+psycopg://user:password@host/name."
+        ) from exc
+    if parsed.get_backend_name() == "sqlite" and parsed.database in (None, "", ":memory:"):
+        raise SettingsError(
+            "DATABASE_URL names an in-memory SQLite database, which every connection would see "
+            "differently; name a file, e.g. sqlite:////var/lib/freellmapi/freellmapi.db."
+        )
+    return parsed
+
+
+def _prepare_folder(file: str | None) -> None:
+    folder = Path(file or "").resolve().parent
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as exc:
+        raise SettingsError(
+            f"The folder {folder} for the database cannot be made ({exc.strerror}); create it and "
+            "make it writable, or set DATABASE_URL or FREELLMAPI_DATA_DIR to another place."
+        ) from exc
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise SettingsError(
+            f"The folder {folder} for the database is not writable; give this user the right to "
+            "write there, or set DATABASE_URL or FREELLMAPI_DATA_DIR to another place."
+        )
+
+
+def _engine(url: URL, is_sqlite: bool) -> Engine:
+    try:
+        if not is_sqlite:
+            return create_engine(url, pool_pre_ping=True)
+        # A connection for each use. A pool's locks would be gevent's when the process is
+        # patched, and they would be taken from native threads too (the log's writer).
+        engine = create_engine(
+            url,
+            poolclass=NullPool,
+            connect_args={"check_same_thread": False, "isolation_level": None},
+        )
+    except NoSuchModuleError as exc:
+        raise SettingsError(
+            f"DATABASE_URL asks for '{url.drivername}', which is not a database known here; use "
+            "sqlite:/// or postgresql+psycopg://."
+        ) from exc
+    except ModuleNotFoundError as exc:
+        raise SettingsError(
+            f"DATABASE_URL asks for '{url.drivername}', but the package '{exc.name}' is not "
+            "installed; run: pip install 'freellmapi[postgres]'."
+        ) from exc
+    event.listen(engine, "connect", _configure)
+    event.listen(engine, "begin", _begin)
+    return engine
+
+
+def _configure(connection: Any, _record: object) -> None:
+    cursor = connection.cursor()
+    cursor.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
+    cursor.execute("PRAGMA journal_mode = WAL")
+    cursor.execute("PRAGMA synchronous = NORMAL")
+    cursor.execute("PRAGMA foreign_keys = ON")
+    cursor.close()
+
+
+def _begin(connection: Connection) -> None:
+    """Takes the write lock at once: a lock asked for in the middle of a transaction that has
+    read already is refused without waiting."""
+    writes = connection.get_execution_options().get(_WRITES)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+def _anchor(engine: Engine) -> Connection:
+    """A connection that stays open, so that closing the others never folds the WAL away."""
+    anchor = engine.connect()
+    try:
+        anchor.exec_driver_sql("SELECT count(*) FROM sqlite_master")
+    except DBAPIError:
+        anchor.close()
+        raise
+    anchor.rollback()
+    return anchor
+
+
+def _reason(shown: str, said: str) -> str:
+    if "not a database" in said:
+        return (
+            f"The file of {shown} is not a SQLite database; move it away, or set DATABASE_URL to "
+            "another file."
+        )
+    if "readonly" in said or "unable to open" in said:
+        return (
+            f"The database {shown} cannot be opened for writing ({said}); give this user the right "
+            "to write the file and its folder, or set DATABASE_URL to another place."
+        )
+    if "locked" in said:
+        return (
+            f"The database {shown} is locked by another program; stop that program, then start "
+            "again."
+        )
+    return f"The database {shown} cannot be opened ({said}); check DATABASE_URL."

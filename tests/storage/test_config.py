@@ -1,0 +1,81 @@
+"""The owner's choices: kept as they were set, each write a new version."""
+
+from __future__ import annotations
+
+import logging
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import IntegrityError
+
+from freellmapi.storage.config import ChainRow, ConfigStore
+from freellmapi.storage.db import Database
+
+
+def test_settings_keep_their_json_values(config: ConfigStore) -> None:
+    config.put_settings({"patience": 1.5, "names": ["a", "ü"], "off": None})
+    config.put_settings({"patience": 2, "sticky": True})
+    assert config.settings() == {"patience": 2, "names": ["a", "ü"], "off": None, "sticky": True}
+
+
+def test_a_deleted_setting_is_gone(config: ConfigStore) -> None:
+    config.put_settings({"a": 1})
+    assert config.delete_setting("a")
+    assert not config.delete_setting("a")
+    assert config.settings() == {}
+
+
+def test_the_chain_is_replaced_as_a_whole_and_keeps_its_order(config: ConfigStore) -> None:
+    config.put_chain([ChainRow("z/m", True), ChainRow("a/m", False)])
+    rows = (ChainRow("b/m", True), ChainRow("z/m", False), ChainRow("a/m", True))
+    config.put_chain(rows)
+    assert config.chain() == rows
+    config.put_chain([])
+    assert config.chain() == ()
+
+
+def test_a_chain_that_cannot_be_written_leaves_the_old_one(config: ConfigStore) -> None:
+    config.put_chain([ChainRow("a/m", True)])
+    version = config.version()
+    with pytest.raises(IntegrityError):
+        config.put_chain([ChainRow("b/m", True), ChainRow(None, True)])  # type: ignore[arg-type]
+    assert config.chain() == (ChainRow("a/m", True),)
+    assert config.version() == version
+
+
+def test_custom_providers_are_put_replaced_and_deleted(config: ConfigStore) -> None:
+    config.put_custom_provider("mine", {"base_url": "http://localhost:1/v1"})
+    config.put_custom_provider("mine", {"base_url": "http://localhost:2/v1"})
+    assert config.custom_providers() == {"mine": {"base_url": "http://localhost:2/v1"}}
+    assert config.delete_custom_provider("mine")
+    assert not config.delete_custom_provider("mine")
+    assert config.custom_providers() == {}
+
+
+def test_each_write_is_a_new_version_and_each_read_is_not(config: ConfigStore) -> None:
+    versions = [config.version()]
+    for write in (
+        lambda: config.put_settings({"a": 1}),
+        lambda: config.delete_setting("a"),
+        lambda: config.put_chain([]),
+        lambda: config.put_custom_provider("x", {}),
+        lambda: config.delete_custom_provider("x"),
+    ):
+        write()
+        versions.append(config.version())
+    assert versions == list(range(versions[0], versions[0] + 6))
+    config.delete_setting("a")
+    config.delete_custom_provider("x")
+    assert config.settings() == config.custom_providers() == {}
+    assert config.version() == versions[-1]
+
+
+def test_one_damaged_row_does_not_hide_the_others(
+    config: ConfigStore, database: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    config.put_settings({"good": 1, "bad": 2})
+    with database.begin() as connection:
+        connection.execute(text("UPDATE settings SET value = '{' WHERE name = 'bad'"))
+    with caplog.at_level(logging.WARNING):
+        assert config.settings() == {"good": 1}
+    assert "name=bad" in caplog.text
