@@ -26,7 +26,9 @@ class StreamReader(Protocol):
     """
 
     ended: bool
-    """Whether the provider said that this was all (``[DONE]`` or its own end mark)."""
+    """Whether nothing more need be read: the provider said that this was all (``[DONE]`` or
+    its own end mark), or a fault was found behind the chunks that ``feed`` returned last,
+    which ``close`` then raises."""
 
     def feed(self, data: bytes) -> list[Chunk]: ...
 
@@ -43,11 +45,22 @@ class Wire(Protocol):
         ...
 
     def completion(
-        self, body: bytes, headers: Mapping[str, str], provider: Provider, model: Model
+        self,
+        body: bytes,
+        headers: Mapping[str, str],
+        provider: Provider,
+        model: Model,
+        tools: frozenset[str] = frozenset(),
     ) -> Completion:
-        """A 200 answer read; ``UpstreamError`` when it is not one after all."""
+        """A 200 answer read; ``UpstreamError`` when it is not one after all.
+
+        ``tools`` are the names that the request declared: a call of one of them that the
+        model wrote as text is made a tool call.
+        """
         ...
 
-    def reader(self, provider: Provider, model: Model) -> StreamReader:
-        """A reader for one streamed answer."""
+    def reader(
+        self, provider: Provider, model: Model, tools: frozenset[str] = frozenset()
+    ) -> StreamReader:
+        """A reader for one streamed answer; ``tools`` as for ``completion``."""
         ...
