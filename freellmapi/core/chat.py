@@ -33,6 +33,8 @@ class ChatRequest:
     include_usage: bool = False
     fallbacks: tuple[str, ...] = ()
     needs: frozenset[Need] = frozenset()
+    tools: frozenset[str] = frozenset()
+    """Names of the functions declared in the request."""
     prompt_tokens: int = 0
     """An estimate, rather high than low."""
     max_tokens: int | None = None

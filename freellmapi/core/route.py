@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from enum import Enum
+from typing import Protocol
 
 from freellmapi.core.catalog import Model, Provider
-from freellmapi.core.chat import Completion
-from freellmapi.core.errors import ErrorKind
-from freellmapi.core.limits import Bucket, Usage
+from freellmapi.core.chat import Chunk, Completion
+from freellmapi.core.errors import Bench, ErrorKind
+from freellmapi.core.limits import NO_LIMITS, Bucket, Usage
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,20 +21,54 @@ class Candidate:
     model: Model
     key_id: str
     buckets: tuple[Bucket, ...] = ()
+    scopes: Mapping[Bench, str] = field(default_factory=dict, compare=False)
+    """The names of what a bench may cover, made once for each candidate."""
+
+    @classmethod
+    def of(cls, provider: Provider, model: Model, key_id: str) -> Candidate:
+        """A candidate with its counters and bench names."""
+        account = "ip" if provider.pool == "ip" else key_id
+        pool = f"{provider.id}/{account}"
+        buckets = [Bucket(f"{pool}/{model.id}", model.limits, provider.reset_zone)]
+        if provider.account_limits != NO_LIMITS:
+            buckets.append(Bucket(pool, provider.account_limits, provider.reset_zone))
+        scopes = {
+            Bench.KEY_MODEL: f"key_model {provider.id}/{key_id}/{model.id}",
+            Bench.KEY: f"key {provider.id}/{key_id}",
+            Bench.MODEL: f"model {model.ref}",
+            Bench.POOL: f"pool {pool}",
+            Bench.PROVIDER: f"provider {provider.id}",
+        }
+        return cls(provider, model, key_id, tuple(buckets), scopes)
 
     @property
     def ref(self) -> str:
         return self.model.ref
 
 
+class Gate(str, Enum):
+    """What a candidate must pass before it is asked."""
+
+    CAPABILITY = "capability"
+    KEY = "key"
+    BENCH = "bench"
+    HEADROOM = "headroom"
+
+
 @dataclass(frozen=True, slots=True)
 class Skipped:
-    """A candidate left out, why, and until when (epoch seconds; None: not a matter of time)."""
+    """A candidate left out: at which gate, why, and until when.
+
+    ``until`` is in epoch seconds; None when it is no matter of time.
+    """
 
     ref: str
     key_id: str
+    gate: Gate
     reason: str
     until: float | None = None
+    kind: ErrorKind | None = None
+    """What it is benched for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +109,16 @@ class Attempt:
         return f"{self.provider}/{self.model}"
 
 
+class TokenStream(Protocol):
+    """A streamed answer whose first token has arrived. Close it, whether read or not."""
+
+    def __next__(self) -> list[Chunk]: ...
+
+    def __iter__(self) -> TokenStream: ...
+
+    def close(self) -> None: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """How the request ended so far: the attempts in order, and who serves it."""
@@ -80,6 +126,7 @@ class Outcome:
     attempts: tuple[Attempt, ...] = ()
     served_by: Candidate | None = None
     completion: Completion | None = None
+    stream: TokenStream | None = None
 
     @property
     def failed(self) -> tuple[Attempt, ...]:

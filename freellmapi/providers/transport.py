@@ -350,7 +350,8 @@ class Transport:
 @functools.cache
 def _tls_context() -> ssl.SSLContext:
     """One context for all origins: each costs a megabyte of parsed certificates."""
-    return gevent_ssl.create_default_context(cafile=_CA_CERTS)
+    context: ssl.SSLContext = gevent_ssl.create_default_context(cafile=_CA_CERTS)
+    return context
 
 
 def _new_origin(scheme: str, host: str, port: int, proxy: str | None) -> _Origin:

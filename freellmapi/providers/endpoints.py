@@ -1,0 +1,65 @@
+"""Where a candidate is reached and with what secret, for the length of one call."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Protocol
+
+from freellmapi.core.catalog import Provider
+from freellmapi.core.errors import ErrorKind, UpstreamError
+from freellmapi.providers.transport import Endpoint
+
+
+class Launcher(Protocol):
+    """A server of our own that must run before it can be asked."""
+
+    key: str
+
+    def base_url(self) -> str:
+        """Where it listens, started if need be."""
+        ...
+
+
+class Secrets(Protocol):
+    """Where the keys are, by their ids."""
+
+    def secret(self, provider: str, key_id: str) -> str | None:
+        """The key itself; None for a provider that needs none."""
+        ...
+
+
+class Endpoints:
+    """Puts base URL, headers and the decrypted key together."""
+
+    def __init__(self, secrets: Secrets, launchers: Mapping[str, Launcher]) -> None:
+        self._secrets = secrets
+        self._launchers = launchers
+
+    def of(self, provider: Provider, key_id: str) -> Endpoint:
+        """The endpoint for one call; ``UpstreamError`` when it cannot be made ready."""
+        launcher = self._launchers.get(provider.id)
+        if launcher is not None:
+            return endpoint(provider, launcher.key, launcher.base_url())
+        return endpoint(provider, self._secrets.secret(provider.id, key_id))
+
+
+def endpoint(provider: Provider, secret: str | None, base_url: str | None = None) -> Endpoint:
+    """An endpoint with ``secret``, its parts filled into the URL where they belong.
+
+    A key of several fields (``account_id:token``) fills the URL's placeholders; its last
+    field is the secret proper.
+    """
+    url = provider.base_url if base_url is None else base_url
+    headers = dict(provider.headers)
+    secret = provider.anonymous_key if secret is None else secret
+    if secret is not None and len(provider.key_fields) > 1:
+        parts = dict(zip(provider.key_fields, secret.split(":"), strict=False))
+        if len(parts) < len(provider.key_fields):
+            wanted = ":".join(provider.key_fields)
+            raise UpstreamError(ErrorKind.KEY_REJECTED, f"the key is not of the form {wanted}")
+        secret = parts[provider.key_fields[-1]]
+        for name, value in parts.items():
+            url = url.replace(f"{{{name}}}", value)
+    if secret is not None and provider.auth_header:
+        headers[provider.auth_header] = provider.auth_format.replace("{key}", secret)
+    return Endpoint(url, headers)

@@ -1,0 +1,171 @@
+"""The live configuration: read from database, files and environment into one snapshot."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
+
+from freellmapi.core.catalog import Catalog
+from freellmapi.core.errors import ErrorKind, UpstreamError
+from freellmapi.providers.catalog import load_catalog, with_base_urls, with_custom, with_limits
+from freellmapi.providers.catalog_fields import CatalogError
+from freellmapi.router.settings import RouterSettings
+from freellmapi.router.snapshot import ANONYMOUS, LiveKey, Snapshot, merged_chain
+from freellmapi.storage.config import ConfigStore
+from freellmapi.storage.keys import KeyStore, StoredKey
+from freellmapi.storage.tokens import ClientToken, TokenStore
+from freellmapi.storage.vault import VaultError
+
+log = logging.getLogger(__name__)
+
+ENV = "env:"
+"""Key ids that begin so name a variable of the environment."""
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What comes from outside the database: environment and configuration file."""
+
+    env_key: Callable[[str], str | None] = lambda name: None
+    base_url: Callable[[str], str | None] = lambda provider: None
+    env_keys: tuple[tuple[str, str, str], ...] = ()
+    """(provider, variable, label) of keys that the configuration file names."""
+    chain: tuple[str, ...] = ()
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    providers: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    limits: tuple[Mapping[str, Any], ...] = ()
+    without: Mapping[str, str] = field(default_factory=dict)
+    """Providers that cannot be used on this machine, and why."""
+
+
+class Configuration:
+    """Holds the current snapshot, and the secrets and client tokens that go with it."""
+
+    def __init__(
+        self, keys: KeyStore, tokens: TokenStore, config: ConfigStore, given: Given
+    ) -> None:
+        self._keys = keys
+        self._tokens = tokens
+        self._config = config
+        self._given = given
+        self._stored: Mapping[str, StoredKey] = MappingProxyType({})
+        self.clients: Mapping[bytes, ClientToken] = MappingProxyType({})
+        """Live client tokens by digest."""
+        self.problems: tuple[str, ...] = ()
+        self.snapshot = self._load()
+
+    def refresh(self) -> bool:
+        """Read everything anew if something was written since; whether it was."""
+        if self._config.version() == self.snapshot.version:
+            return False
+        self.snapshot = self._load()
+        return True
+
+    def secret(self, provider: str, key_id: str) -> str | None:
+        """The key itself, for one call; None where none is needed."""
+        if key_id == ANONYMOUS:
+            return None
+        if key_id.startswith(ENV):
+            return self._given.env_key(key_id.removeprefix(ENV))
+        stored = self._stored.get(key_id)
+        if stored is None:
+            raise UpstreamError(ErrorKind.KEY_REJECTED, "the key was removed")
+        try:
+            return self._keys.secret(stored)
+        except VaultError as exc:
+            raise UpstreamError(
+                ErrorKind.KEY_REJECTED,
+                "the stored key cannot be decrypted: remove and add it again",
+            ) from exc
+
+    def _load(self) -> Snapshot:
+        # The version is read first: a write in between is seen by the next refresh.
+        version = self._config.version()
+        problems: list[str] = []
+        catalog = self._catalog(problems)
+        stored = self._keys.all()
+        settings, unusable = RouterSettings().merged(self._given.settings)
+        settings, unusable_too = settings.merged(self._config.settings())
+        problems += [*unusable, *unusable_too]
+        self._stored = MappingProxyType({str(key.id): key for key in stored})
+        self.clients = MappingProxyType({t.digest: t for t in self._tokens.live()})
+        for problem in problems:
+            if problem not in self.problems:
+                log.warning("configuration: %s", problem)
+        self.problems = tuple(problems)
+        return Snapshot.of(
+            version,
+            catalog,
+            merged_chain(catalog, self._chain_rows(catalog)),
+            self._live_keys(catalog, stored),
+            settings,
+        )
+
+    def _catalog(self, problems: list[str]) -> Catalog:
+        """The built-in catalog with the user's own providers, caps and origins."""
+        catalog = load_catalog()
+        given = self._given
+        custom = {**given.providers, **self._config.custom_providers()}
+        steps: list[Callable[[Catalog], Catalog]] = [
+            *(_adding(name, definition) for name, definition in custom.items()),
+            *(_limiting(override) for override in given.limits),
+        ]
+        for step in steps:
+            try:
+                catalog = step(catalog)
+            except CatalogError as exc:
+                problems.append(str(exc))
+        moved = {p: url for p in catalog.providers if (url := given.base_url(p))}
+        try:
+            return with_base_urls(catalog, moved) if moved else catalog
+        except CatalogError as exc:
+            problems.append(str(exc))
+            return catalog
+
+    def _chain_rows(self, catalog: Catalog) -> list[tuple[str, bool]]:
+        """The stored chain; else the file's, which leaves all other models off."""
+        rows = [(row.ref, row.enabled) for row in self._config.chain()]
+        if rows or not self._given.chain:
+            return rows
+        chosen = [(ref, True) for ref in self._given.chain]
+        named = set(self._given.chain)
+        return chosen + [(m.ref, False) for m in catalog.models if m.ref not in named]
+
+    def _live_keys(self, catalog: Catalog, stored: tuple[StoredKey, ...]) -> Iterator[LiveKey]:
+        for key in stored:
+            if key.provider in catalog.providers:
+                yield _live(key)
+        taken = {var for _, var, _ in self._given.env_keys}
+        for provider, variable, label in self._given.env_keys:
+            yield LiveKey(ENV + variable, provider, label or variable)
+        for provider_id, definition in catalog.providers.items():
+            found = [v for v in definition.env_vars if v not in taken and self._given.env_key(v)]
+            for variable in found[:1]:
+                yield LiveKey(ENV + variable, provider_id, variable)
+            if definition.keyless:
+                reason = self._given.without.get(provider_id, "")
+                yield LiveKey(ANONYMOUS, provider_id, "no key", not reason, reason)
+
+
+def _live(key: StoredKey) -> LiveKey:
+    reason = ""
+    if not key.enabled:
+        reason = "its key is disabled"
+    elif key.status == "invalid":
+        reason = (
+            f"its key was rejected: {key.status_reason}"
+            if key.status_reason
+            else ("its key was rejected")
+        )
+    return LiveKey(str(key.id), key.provider, key.label or key.mask, not reason, reason)
+
+
+def _adding(name: str, definition: Mapping[str, Any]) -> Callable[[Catalog], Catalog]:
+    return lambda catalog: with_custom(catalog, {name: definition})
+
+
+def _limiting(override: Mapping[str, Any]) -> Callable[[Catalog], Catalog]:
+    return lambda catalog: with_limits(catalog, (override,))

@@ -1,0 +1,96 @@
+"""Which candidates may serve a request, in what order: decided before any I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from freellmapi.core.chat import ChatRequest
+from freellmapi.core.clock import Clock
+from freellmapi.core.estimate import reserved_output
+from freellmapi.core.route import Candidate, Gate, RoutePlan, Skipped
+from freellmapi.router.cooldowns import BenchEntry, Cooldowns
+from freellmapi.router.filters import unfit
+from freellmapi.router.ledger import Ledger
+from freellmapi.router.resolve import Wanted
+from freellmapi.router.snapshot import Snapshot
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """The state that a plan reads and never changes."""
+
+    snapshot: Snapshot
+    cooldowns: Cooldowns
+    ledger: Ledger
+    clock: Clock
+    windows: Mapping[str, int]
+    """Model ref -> context window learned from refusals, in tokens."""
+
+
+def tokens_to_reserve(chat: ChatRequest) -> int:
+    """What a call may cost: the prompt and the output it asks for."""
+    return chat.prompt_tokens + reserved_output(chat.max_tokens)
+
+
+def plan(chat: ChatRequest, wanted: Wanted, picture: Picture) -> RoutePlan:
+    """Candidates best first, found lazily: each is judged when it is asked for.
+
+    ``skipped`` fills as the candidates are drawn. When nothing but our own benches is in
+    the way, the candidate whose bench ends first is tried all the same.
+    """
+    skipped: list[Skipped] = []
+    return RoutePlan(_candidates(chat, wanted, picture, skipped), skipped)
+
+
+def _candidates(
+    chat: ChatRequest, wanted: Wanted, picture: Picture, skipped: list[Skipped]
+) -> Iterator[Candidate]:
+    tokens = tokens_to_reserve(chat)
+    own_benches: list[tuple[float, Candidate]] = []
+    any_drawn = False
+    for model in wanted.models:
+        window = picture.windows.get(model.ref, model.context)
+        reason = unfit(chat, model, window)
+        if reason is not None:
+            skipped.append(Skipped(model.ref, "", Gate.CAPABILITY, reason))
+            continue
+        candidates = picture.snapshot.candidates.get(model.ref, ())
+        if not candidates:
+            why = picture.snapshot.why_no_candidate(model)
+            skipped.append(Skipped(model.ref, "", Gate.KEY, why))
+        for candidate in _by_headroom(candidates, picture):
+            now = picture.clock.now()
+            bench = picture.cooldowns.blocking(candidate, now)
+            if bench is not None:
+                skipped.append(_benched(candidate, bench))
+                if bench.own:
+                    own_benches.append((bench.until, candidate))
+                continue
+            opens = picture.ledger.opens_at(candidate.buckets, tokens, now)
+            if opens > now:
+                skipped.append(capped(candidate, opens))
+                continue
+            any_drawn = True
+            yield candidate
+    if own_benches and not any_drawn:
+        yield min(own_benches, key=lambda found: found[0])[1]
+
+
+def capped(candidate: Candidate, opens_at: float) -> Skipped:
+    """A candidate whose caps leave no room until then."""
+    return Skipped(candidate.ref, candidate.key_id, Gate.HEADROOM, "at its cap", opens_at)
+
+
+def _benched(candidate: Candidate, bench: BenchEntry) -> Skipped:
+    return Skipped(
+        candidate.ref, candidate.key_id, Gate.BENCH, bench.reason, bench.until, bench.kind
+    )
+
+
+def _by_headroom(candidates: Sequence[Candidate], picture: Picture) -> Sequence[Candidate]:
+    """Keys of one model, the one with most left first."""
+    if len(candidates) < 2:
+        return candidates
+    now = picture.clock.now()
+    return sorted(candidates, key=lambda c: picture.ledger.pressure(c.buckets, now))

@@ -1,0 +1,96 @@
+"""Everything routing reads, immutable: replaced whole when the configuration changes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from freellmapi.core.catalog import Catalog, Model
+from freellmapi.core.route import Candidate
+from freellmapi.router.settings import RouterSettings
+
+ANONYMOUS = "anonymous"
+"""The key id of a provider that is used without a key."""
+
+
+@dataclass(frozen=True, slots=True)
+class LiveKey:
+    """A key that may be used: its id, never the secret."""
+
+    id: str
+    provider: str
+    label: str = ""
+    usable: bool = True
+    reason: str = ""
+    """Why it is not usable."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChainEntry:
+    """One row of the fallback chain."""
+
+    model: Model
+    enabled: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Catalog, chain, keys and settings at one version."""
+
+    version: int
+    catalog: Catalog
+    chain: tuple[ChainEntry, ...]
+    keys: Mapping[str, tuple[LiveKey, ...]]
+    settings: RouterSettings
+    candidates: Mapping[str, tuple[Candidate, ...]]
+    """Model ref -> one candidate for each usable key."""
+    auto: tuple[Model, ...]
+    """The enabled models of the chain, in order."""
+    rank: Mapping[str, int]
+    """Model ref -> place in the chain, 0 first."""
+
+    @classmethod
+    def of(
+        cls,
+        version: int,
+        catalog: Catalog,
+        chain: tuple[ChainEntry, ...],
+        keys: Iterable[LiveKey],
+        settings: RouterSettings,
+    ) -> Snapshot:
+        by_provider: dict[str, tuple[LiveKey, ...]] = {}
+        for key in keys:
+            by_provider[key.provider] = (*by_provider.get(key.provider, ()), key)
+        candidates = {
+            model.ref: tuple(
+                Candidate.of(catalog.providers[model.provider], model, key.id)
+                for key in by_provider.get(model.provider, ())
+                if key.usable
+            )
+            for model in catalog.models
+        }
+        return cls(
+            version=version,
+            catalog=catalog,
+            chain=chain,
+            keys=MappingProxyType(by_provider),
+            settings=settings,
+            candidates=MappingProxyType(candidates),
+            auto=tuple(entry.model for entry in chain if entry.enabled),
+            rank=MappingProxyType({e.model.ref: place for place, e in enumerate(chain)}),
+        )
+
+    def why_no_candidate(self, model: Model) -> str:
+        """Why a model has no usable key."""
+        keys = self.keys.get(model.provider, ())
+        if not keys:
+            return f"no key for {model.provider}"
+        return next((k.reason for k in keys if k.reason), f"no usable key for {model.provider}")
+
+
+def merged_chain(catalog: Catalog, stored: Iterable[tuple[str, bool]]) -> tuple[ChainEntry, ...]:
+    """The stored order, then the models that it does not know yet."""
+    known = [ChainEntry(catalog.by_ref[ref], on) for ref, on in stored if ref in catalog.by_ref]
+    seen = {entry.model.ref for entry in known}
+    return (*known, *(ChainEntry(m, m.enabled) for m in catalog.models if m.ref not in seen))
