@@ -1,0 +1,63 @@
+"""Texts of others made fit to be shown: one line, short, and without secrets."""
+
+from __future__ import annotations
+
+import re
+
+MAX_MESSAGE = 300
+MASK = "[redacted]"
+_MAX_READ = 20_000
+
+_SECRETS = (
+    # Named by what stands before them. The scheme alone ("Bearer token") is no secret.
+    re.compile(r"\b(?:Bearer|Basic|Token)\s+(?=\S*[\d*.…_-])[^\s\"',;]{6,}", re.IGNORECASE),
+    re.compile(
+        r"(?<=[?&])(?:key|api[-_]?key|token|access[-_]token)=[^\s&\"']+",
+        re.IGNORECASE,
+    ),
+    re.compile(
+        r"\b(?:x-)?(?:api|access|auth|goog|secret|subscription)[-_ ]?(?:api[-_ ]?)?(?:key|token)"
+        r"(?:\s+provided)?[\"'`]?\s*[:=]\s*[\"'`]?[^\s\"'`,;]+",
+        re.IGNORECASE,
+    ),
+    re.compile(r"\bending (?:in|with) [\"'`]?[^\s\"'`,;]+", re.IGNORECASE),
+    # Named by their own beginning, a whole key or what a provider shows of it ("sk-...3fa2").
+    re.compile(
+        r"(?<![A-Za-z0-9])(?:sk|pk|rk|gsk|csk|cpk|hf|nvapi|gh[opsur]|github_pat|xai|tgp|ms|dop)"
+        r"[-_](?=[^\s\"'`,;]*[\d*.…])[^\s\"'`,;()<>]{6,}"
+    ),
+    re.compile(r"(?<![A-Za-z0-9])(?:sk|gsk|csk|nvapi|github_pat)[-_][A-Za-z0-9_-]{16,}"),
+    re.compile(r"(?<![A-Za-z0-9])(?:AIza|AQ\.|ya29\.|eyJ)[A-Za-z0-9_.*…-]{6,}"),
+    re.compile(r"(?<![A-Za-z0-9])(?:org|proj|user|acct)[-_](?=\w*\d)[A-Za-z0-9]{16,}"),
+    re.compile(r"[^\s\"'`]*\*{3,}[^\s\"'`]*"),
+    # Named by their look.
+    re.compile(r"\b[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\b"),
+    re.compile(r"(?=[A-Za-z0-9_-]*\d)(?=[A-Za-z0-9_-]*[A-Z])(?=[A-Za-z0-9_-]*[a-z])[\w-]{32,}"),
+)
+_LONG_TOKEN = re.compile(r"[A-Za-z0-9]{32,}(?:[.:][A-Za-z0-9_-]{6,})*")
+_CAMEL_CASE = re.compile(r"(?:[A-Z][a-z]{2,14})+")
+# C0 and C1 controls, zero-width and direction marks, line separators, lone surrogates.
+_UNPRINTABLE = re.compile(
+    "[\x00-\x08\x0e-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]"
+)
+
+
+def redact(text: str) -> str:
+    """``text`` with all that looks like a key, or a part of one, masked."""
+    for pattern in _SECRETS:
+        text = pattern.sub(MASK, text)
+    return _LONG_TOKEN.sub(_mask_token, text)
+
+
+def one_line(text: str, limit: int = MAX_MESSAGE) -> str:
+    """``text`` as a message: no control characters, one line, no secrets, at most ``limit``."""
+    if len(text) > _MAX_READ:
+        # The last word may be half a key, which would not be known as one.
+        text = text[:_MAX_READ].rpartition(" ")[0]
+    text = redact(" ".join(_UNPRINTABLE.sub("", text).split()))
+    return text if len(text) <= limit else text[: limit - 1].rstrip() + "…"
+
+
+def _mask_token(match: re.Match[str]) -> str:
+    # GenerateRequestsPerDayPerProjectPerModel is long, and words.
+    return match[0] if _CAMEL_CASE.fullmatch(match[0]) else MASK
