@@ -85,3 +85,76 @@ custom_providers = Table(
     Column("id", Text, primary_key=True),
     Column("definition", Text, nullable=False),
 )
+
+requests = Table(
+    "requests",
+    metadata,
+    Column("id", BigInteger, primary_key=True),
+    Column("request_id", Text, nullable=False),
+    Column("at", Double, nullable=False),
+    Column("token_id", BigInteger),
+    Column("model", Text, nullable=False),
+    Column("stream", Boolean, nullable=False),
+    Column("status", Integer, nullable=False),
+    Column("error", Text),
+    Column("provider", Text),
+    Column("served_model", Text),
+    Column("key_id", Text),
+    Column("prompt_tokens", BigInteger, nullable=False),
+    Column("completion_tokens", BigInteger, nullable=False),
+    Column("exact", Boolean, nullable=False),
+    Column("duration", Double, nullable=False),
+    Column("first_token", Double),
+)
+
+attempts = Table(
+    "attempts",
+    metadata,
+    Column("log_id", BigInteger, primary_key=True),
+    Column("n", Integer, primary_key=True),
+    Column("provider", Text, nullable=False),
+    Column("model", Text, nullable=False),
+    Column("key_id", Text, nullable=False),
+    Column("started_at", Double, nullable=False),
+    Column("duration", Double, nullable=False),
+    Column("error", Text),
+    Column("status", Integer),
+    Column("message", Text, nullable=False),
+    Column("spent", Boolean, nullable=False),
+    Column("prompt_tokens", BigInteger),
+    Column("completion_tokens", BigInteger),
+    Column("exact", Boolean),
+    Column("reasoning_tokens", BigInteger),
+    Column("cached_tokens", BigInteger),
+)
+
+#: ``hour`` is the epoch second in which the hour begins. Nobody served: empty names;
+#: no client token: ``token_id`` 0.
+rollups = Table(
+    "rollups",
+    metadata,
+    Column("hour", BigInteger, primary_key=True),
+    Column("provider", Text, primary_key=True),
+    Column("model", Text, primary_key=True),
+    Column("key_id", Text, primary_key=True),
+    Column("token_id", BigInteger, primary_key=True),
+    Column("requests", BigInteger, nullable=False),
+    Column("failures", BigInteger, nullable=False),
+    Column("fallbacks", BigInteger, nullable=False),
+    Column("attempts", BigInteger, nullable=False),
+    Column("failed_attempts", BigInteger, nullable=False),
+    Column("prompt_tokens", BigInteger, nullable=False),
+    Column("completion_tokens", BigInteger, nullable=False),
+    Column("duration", Double, nullable=False),
+)
+
+latencies = Table(
+    "latencies",
+    metadata,
+    Column("hour", BigInteger, primary_key=True),
+    Column("provider", Text, primary_key=True),
+    Column("model", Text, primary_key=True),
+    Column("metric", Text, primary_key=True),
+    Column("bucket", Integer, primary_key=True),
+    Column("n", BigInteger, nullable=False),
+)

@@ -1,0 +1,153 @@
+"""Group commit: whoever has something to write waits, one native thread writes it all.
+
+While one batch is being written the next one gathers; so one caller at a time costs one
+transaction each, and many at once share a few.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Generic, TypeVar
+
+import gevent
+from gevent.event import Event
+from gevent.monkey import get_original
+
+T = TypeVar("T")
+
+# Real ones even in a patched process: the writer is no greenlet, and the lock below is
+# held for a few instructions only, never across a switch.
+_new_lock = get_original("_thread", "allocate_lock")
+_start_thread = get_original("_thread", "start_new_thread")
+
+
+class Closed(Exception):
+    """Nothing more is written."""
+
+
+class GroupCommit(Generic[T]):
+    """Hands items to ``write`` in batches, on a native thread, one batch at a time.
+
+    ``write`` returns the errors of the items that were not written, by their place in the
+    batch; what it raises counts for all of them. Callers may be greenlets of any hub or
+    plain threads; no caller's hub is held while it waits.
+    """
+
+    def __init__(self, write: Callable[[Sequence[T]], Mapping[int, Exception]]) -> None:
+        self._write = write
+        self._lock = _new_lock()
+        self._wake = _new_lock()
+        self._wake.acquire()
+        self._gathering: _Batch[T] = _Batch()
+        self._is_idle = True
+        self._is_started = False
+        self._is_closed = False
+
+    def add(self, item: T) -> Exception | None:
+        """Returns once the item is written, or its error once it cannot be."""
+        with self._lock:
+            if self._is_closed:
+                raise Closed
+            batch = self._gathering
+            place = len(batch.items)
+            batch.items.append(item)
+            waiter = batch.waiter()
+            self._rouse()
+        waiter.done.wait()
+        return batch.error(place)
+
+    def close(self) -> None:
+        """Returns once all that was added is written; nothing can be added any more."""
+        with self._lock:
+            if self._is_closed or not self._is_started:
+                self._is_closed = True
+                return
+            self._is_closed = True
+            waiter = self._gathering.waiter()
+            self._rouse()
+        waiter.done.wait()
+
+    def _rouse(self) -> None:
+        """Gets the writer going; called with the lock held."""
+        if not self._is_started:
+            # Not before the first item: gunicorn forks between import and service.
+            self._is_started = True
+            _start_thread(self._run, ())
+        if self._is_idle:
+            self._is_idle = False
+            self._wake.release()
+
+    def _run(self) -> None:
+        while True:
+            self._wake.acquire()
+            while (batch := self._take()) is not None:
+                batch.settle(self._write)
+            if self._is_closed:
+                return
+
+    def _take(self) -> _Batch[T] | None:
+        with self._lock:
+            batch = self._gathering
+            if not batch.waiters:
+                self._is_idle = True
+                return None
+            self._gathering = _Batch()
+            return batch
+
+
+class _Batch(Generic[T]):
+    """Items that are written together, and those who wait for it."""
+
+    __slots__ = ("errors", "failure", "items", "waiters")
+
+    def __init__(self) -> None:
+        self.items: list[T] = []
+        self.waiters: dict[object, _Waiter] = {}
+        self.errors: Mapping[int, Exception] = {}
+        self.failure: Exception | None = None
+
+    def waiter(self) -> _Waiter:
+        """The one of the caller's hub, shared by all its greenlets."""
+        hub = gevent.get_hub()
+        waiter = self.waiters.get(hub)
+        if waiter is None:
+            waiter = self.waiters[hub] = _Waiter(hub)
+        return waiter
+
+    def settle(self, write: Callable[[Sequence[T]], Mapping[int, Exception]]) -> None:
+        try:
+            if self.items:
+                self.errors = write(self.items)
+        except Exception as exc:  # noqa: BLE001
+            # The edge of a background job: whatever it is, the callers are told, and the
+            # writer lives on for the next batch.
+            self.failure = exc
+        finally:
+            for waiter in self.waiters.values():
+                waiter.call()
+
+    def error(self, place: int) -> Exception | None:
+        return self.failure or self.errors.get(place)
+
+
+class _Waiter:
+    """An event of one hub that another thread can set.
+
+    The watcher is what wakes the hub; while it is active the hub also knows that there is
+    something to wait for.
+    """
+
+    __slots__ = ("_watcher", "done")
+
+    def __init__(self, hub: gevent.hub.Hub) -> None:
+        self.done = Event()
+        self._watcher = hub.loop.async_()
+        self._watcher.start(self._called)
+
+    def call(self) -> None:
+        self._watcher.send()
+
+    def _called(self) -> None:
+        self.done.set()
+        self._watcher.stop()
+        self._watcher.close()

@@ -1,0 +1,231 @@
+"""The request log: a row for every answer, on disk before the answer's last byte is sent."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, Row, Select, delete, select
+from sqlalchemy.exc import InterfaceError, OperationalError, SQLAlchemyError
+
+from freellmapi.core.clock import Clock
+from freellmapi.storage import bulk, rollups
+from freellmapi.storage.counters import REQUEST_LOG, advance
+from freellmapi.storage.db import Database
+from freellmapi.storage.group_commit import Closed, GroupCommit
+from freellmapi.storage.logged import (
+    LoggedRequest,
+    attempt_values,
+    read_request,
+    request_values,
+)
+from freellmapi.storage.tables import attempts, requests
+
+__all__ = ["LogWriteError", "LoggedRequest", "RequestLog", "UsageRow"]
+
+log = logging.getLogger(__name__)
+
+#: Seconds before the second and each further try of a transaction that failed.
+_BACKOFF = (0.05, 0.2, 0.8)
+_PRUNE_BATCH = 500
+
+# The database is away, locked or full: the rows are not to blame and may go in later.
+_PASSING = (OperationalError, InterfaceError)
+# What the driver raises for a value it cannot store (lone surrogates, integers over 64 bits).
+_UNSTORABLE = (SQLAlchemyError, ValueError, OverflowError, TypeError)
+
+
+class LogWriteError(Exception):
+    """The row could not be written; the cause is the database's own error."""
+
+
+@dataclass(frozen=True, slots=True)
+class UsageRow:
+    """What one model took through one key in one second: calls that counted, and tokens."""
+
+    at: int
+    provider: str
+    model: str
+    key_id: str
+    requests: int
+    tokens: int
+
+
+class RequestLog:
+    """Appends by group commit; reads and prunes as any other table."""
+
+    def __init__(self, database: Database, clock: Clock) -> None:
+        self._database = database
+        self._clock = clock
+        self._group = GroupCommit(self._write)
+        self._connection: Connection | None = None
+        self._reported: BaseException | None = None
+        self.failures = 0
+        """Rows that could not be written since the start."""
+        self.transactions = 0
+        """Transactions that were committed since the start."""
+
+    def append(self, row: LoggedRequest) -> None:
+        """Returns when the row is committed; ``LogWriteError`` when it cannot be.
+
+        Other greenlets run meanwhile. Rows of concurrent callers share transactions.
+        """
+        try:
+            error = self._group.add(row)
+        except Closed as exc:
+            raise LogWriteError("the request log is closed") from exc
+        if error is not None:
+            self._report(error)
+            raise LogWriteError(f"the request log cannot be written: {_said(error)}") from error
+
+    def close(self) -> None:
+        """Returns when all that was appended is committed or refused."""
+        self._group.close()
+        self._drop_connection()
+
+    def recent(self, limit: int, before_id: int | None = None) -> tuple[LoggedRequest, ...]:
+        """The newest rows, newest first; those older than row ``before_id`` if given."""
+        query = select(requests).order_by(requests.c.id.desc()).limit(limit)
+        if before_id is not None:
+            query = query.where(requests.c.id < before_id)
+        with self._database.connect() as connection:
+            return _read(connection, query)
+
+    def find(self, request_id: str) -> LoggedRequest | None:
+        """The newest row of this request id."""
+        query = (
+            select(requests)
+            .where(requests.c.request_id == request_id)
+            .order_by(requests.c.id.desc())
+            .limit(1)
+        )
+        with self._database.connect() as connection:
+            return next(iter(_read(connection, query)), None)
+
+    def usage_since(self, since: float) -> Iterator[UsageRow]:
+        """What the providers counted from ``since`` on, second by second, oldest first."""
+        c = attempts.c
+        query = (
+            select(
+                c.started_at, c.provider, c.model, c.key_id, c.prompt_tokens, c.completion_tokens
+            )
+            .where(c.started_at >= since, c.spent)
+            .order_by(c.started_at)
+        )
+        second = 0
+        sums: dict[tuple[str, str, str], tuple[int, int]] = {}
+        with self._database.connect() as connection:
+            for at, provider, model, key_id, sent, received in connection.execute(query):
+                if int(at) != second:
+                    yield from _usage_rows(second, sums)
+                    second, sums = int(at), {}
+                n, tokens = sums.get((provider, model, key_id), (0, 0))
+                tokens += (sent or 0) + (received or 0)
+                sums[provider, model, key_id] = (n + 1, tokens)
+        yield from _usage_rows(second, sums)
+
+    def prune(self, before: float) -> int:
+        """Deletes the rows that came before then, some hundreds at a time; how many."""
+        gone = 0
+        while True:
+            with self._database.begin() as connection:
+                ids = connection.scalars(
+                    select(requests.c.id).where(requests.c.at < before).limit(_PRUNE_BATCH)
+                ).all()
+                connection.execute(delete(attempts).where(attempts.c.log_id.in_(ids)))
+                connection.execute(delete(requests).where(requests.c.id.in_(ids)))
+            gone += len(ids)
+            if len(ids) < _PRUNE_BATCH:
+                return gone
+            self._clock.sleep(0)
+
+    # What follows runs on the writer's thread.
+
+    def _write(self, rows: Sequence[LoggedRequest]) -> Mapping[int, Exception]:
+        error = self._try(rows)
+        if error is None:
+            return {}
+        if len(rows) == 1 or isinstance(error, _PASSING):
+            self.failures += len(rows)
+            return dict.fromkeys(range(len(rows)), error)
+        # One row that cannot be stored must not take the others with it.
+        errors = {n: error for n, row in enumerate(rows) if (error := self._try([row]))}
+        self.failures += len(errors)
+        return errors
+
+    def _try(self, rows: Sequence[LoggedRequest]) -> Exception | None:
+        """Writes the rows in one transaction, again after a while if the fault may pass."""
+        for wait in (*_BACKOFF, None):
+            try:
+                self._transact(rows)
+                return None
+            except _UNSTORABLE as exc:
+                self._drop_connection()
+                if wait is None or not isinstance(exc, _PASSING):
+                    return exc
+                self._clock.sleep(wait)
+        return None
+
+    def _transact(self, rows: Sequence[LoggedRequest]) -> None:
+        if self._connection is None:
+            self._connection = self._database.writer()
+        connection = self._connection
+        with connection.begin():
+            # The counter's row is locked first, so that writers of several processes queue
+            # here and cannot lock each other out over the sums below.
+            first = advance(connection, REQUEST_LOG, len(rows)) - len(rows) + 1
+            numbered = list(enumerate(rows, first))
+            bulk.add(connection, requests, [request_values(id, row) for id, row in numbered])
+            bulk.add(
+                connection,
+                attempts,
+                [
+                    attempt_values(id, n, attempt)
+                    for id, row in numbered
+                    for n, attempt in enumerate(row.attempts)
+                ],
+            )
+            rollups.record(connection, rows)
+        self.transactions += 1
+
+    def _drop_connection(self) -> None:
+        if self._connection is not None:
+            connection, self._connection = self._connection, None
+            with suppress(SQLAlchemyError):
+                connection.close()
+
+    # And this again on the callers' side.
+
+    def _report(self, error: Exception) -> None:
+        """One line for each transaction lost, not one for each of its rows."""
+        if error is not self._reported:
+            self._reported = error
+            log.error("request log not written failures=%d: %s", self.failures, _said(error))
+
+
+def _read(connection: Connection, query: Select[Any]) -> tuple[LoggedRequest, ...]:
+    rows = connection.execute(query).all()
+    found: dict[int, list[Row[Any]]] = {row.id: [] for row in rows}
+    of_these = (
+        select(attempts)
+        .where(attempts.c.log_id.in_(found))
+        .order_by(attempts.c.log_id, attempts.c.n)
+    )
+    for attempt in connection.execute(of_these):
+        found[attempt.log_id].append(attempt)
+    return tuple(read_request(row, found[row.id]) for row in rows)
+
+
+def _usage_rows(
+    second: int, sums: Mapping[tuple[str, str, str], tuple[int, int]]
+) -> Iterator[UsageRow]:
+    for (provider, model, key_id), (n, tokens) in sums.items():
+        yield UsageRow(second, provider, model, key_id, n, tokens)
+
+
+def _said(error: BaseException) -> str:
+    """The driver's own words; SQLAlchemy's would repeat the row."""
+    return str(getattr(error, "orig", None) or type(error).__name__)
