@@ -112,7 +112,7 @@ def with_limits(catalog: Catalog, overrides: Iterable[Mapping[str, Any]]) -> Cat
         require(found, ("provider",), where)
         provider, model = found.pop("provider"), found.pop("model", None)
         if provider not in providers:
-            raise CatalogError(f"{where}.provider: no provider '{provider}'")
+            raise CatalogError(f"{where}.provider", f"no provider '{provider}'")
         caps = Limits(**found)
         if model is None:
             old = providers[provider]
@@ -120,7 +120,7 @@ def with_limits(catalog: Catalog, overrides: Iterable[Mapping[str, Any]]) -> Cat
             continue
         ref = f"{provider}/{model}"
         if ref not in models:
-            raise CatalogError(f"{where}.model: {provider} has no model '{model}'")
+            raise CatalogError(f"{where}.model", f"{provider} has no model '{model}'")
         models[ref] = replace(models[ref], limits=models[ref].limits.replaced(caps))
     return build_catalog(providers.values(), models.values())
 
@@ -134,11 +134,11 @@ def with_base_urls(catalog: Catalog, base_urls: Mapping[str, str]) -> Catalog:
     providers = dict(catalog.providers)
     for name, value in base_urls.items():
         if name not in providers:
-            raise CatalogError(f"base URL for '{name}': there is no such provider")
+            raise CatalogError(f"base URL for '{name}'", "there is no such provider")
         try:
             providers[name] = _moved(providers[name], f.url(value))
         except ValueError as exc:
-            raise CatalogError(f"base URL for '{name}': {exc}") from exc
+            raise CatalogError(f"base URL for '{name}'", str(exc)) from exc
     return Catalog(providers.values(), catalog.models)
 
 

@@ -18,24 +18,33 @@ Reader = Callable[[object], Any]
 
 
 class CatalogError(ValueError):
-    """A catalog entry that cannot be used; the message names its place and the remedy."""
+    """A catalog entry that cannot be used: its place (file and field) and what is wrong."""
+
+    def __init__(self, place: str, problem: str) -> None:
+        super().__init__(f"{place}: {problem}")
+        self.place = place
+        self.problem = problem
+
+    def within(self, outer: str) -> CatalogError:
+        """The same, seen from the table around it."""
+        return CatalogError(outer + self.place, self.problem)
 
 
-def read_table(value: object, readers: Mapping[str, Reader], where: str) -> dict[str, Any]:
+def read_table(value: object, readers: Mapping[str, Reader], where: str = "") -> dict[str, Any]:
     """The fields of one table, converted. ``CatalogError`` names the first bad one."""
     if not isinstance(value, Mapping):
-        raise CatalogError(f"{where}: expected a table")
+        raise CatalogError(where, "expected a table")
     found: dict[str, Any] = {}
     for name, item in value.items():
         reader = readers.get(name)
         if reader is None:
-            raise CatalogError(f"{where}: unknown field '{name}' (known: {', '.join(readers)})")
+            raise CatalogError(where, f"unknown field '{name}' (known: {', '.join(readers)})")
         try:
             found[name] = reader(item)
         except CatalogError as exc:
-            raise CatalogError(f"{where}.{exc}") from exc
+            raise exc.within(f"{where}.{name}") from exc
         except ValueError as exc:
-            raise CatalogError(f"{where}.{name}: {exc}") from exc
+            raise CatalogError(f"{where}.{name}", str(exc)) from exc
     return found
 
 
@@ -151,11 +160,11 @@ def mapping_of(reader: Reader, key: Reader = text) -> Reader:
     return read
 
 
-def table(readers: Mapping[str, Reader], build: Callable[..., Any], name: str) -> Reader:
+def table(readers: Mapping[str, Reader], build: Callable[..., Any]) -> Reader:
     """A table inside another one, built into ``build``."""
 
     def read(value: object) -> Any:
-        return build(**read_table(value, readers, name))
+        return build(**read_table(value, readers))
 
     return read
 
@@ -216,19 +225,19 @@ PROBE: Mapping[str, Reader] = {
     "invalid_markers": list_of(text),
 }
 
-limits = table(LIMITS, Limits, "limits")
-quirks = table(QUIRKS, Quirks, "quirks")
-quirk_changes = table(QUIRKS, _frozen, "quirks")
+limits = table(LIMITS, Limits)
+quirks = table(QUIRKS, Quirks)
+quirk_changes = table(QUIRKS, _frozen)
 
 
 def probe(value: object) -> KeyProbe:
-    found = read_table(value, PROBE, "probe")
-    require(found, ("path",), "probe")
+    found = read_table(value, PROBE)
+    require(found, ("path",))
     return KeyProbe(**found)
 
 
-def require(found: Mapping[str, Any], names: Iterable[str], where: str) -> None:
+def require(found: Mapping[str, Any], names: Iterable[str], where: str = "") -> None:
     """``CatalogError`` for the first of ``names`` that is not there."""
     for name in names:
         if name not in found:
-            raise CatalogError(f"{where}: '{name}' is missing")
+            raise CatalogError(where, f"'{name}' is missing")

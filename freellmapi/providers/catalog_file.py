@@ -56,11 +56,11 @@ def models_field(value: object) -> tuple[dict[str, Any], ...]:
 
 def _model_place(item: object) -> str:
     name = item.get("id") if isinstance(item, Mapping) else None
-    return f"models[{name}]" if isinstance(name, str) else "models[?]"
+    return f"[{name}]" if isinstance(name, str) else "[?]"
 
 
 def _named(found: dict[str, Any]) -> dict[str, Any]:
-    require(found, ("id",), "models[?]")
+    require(found, ("id",), "[?]")
     return found
 
 
@@ -90,7 +90,7 @@ PROVIDER_FIELDS: Mapping[str, Reader] = {
     "first_byte_timeout": f.seconds,
     "quirks": f.quirks,
     "probe": f.probe,
-    "model_defaults": f.table(_MODEL_DEFAULTS, lambda **found: found, "model_defaults"),
+    "model_defaults": f.table(_MODEL_DEFAULTS, lambda **found: found),
     "free_tier": f.text,
     "terms": f.text,
     "source": f.text,
@@ -106,11 +106,11 @@ def parse_provider(text: str, origin: str) -> tuple[Provider, tuple[Model, ...]]
     try:
         data = tomllib.loads(text)
     except tomllib.TOMLDecodeError as exc:
-        raise CatalogError(f"{origin}: not TOML: {exc}") from exc
+        raise CatalogError(origin, f"not TOML: {exc}") from exc
     found = read_table(data, PROVIDER_FIELDS, origin)
     require(found, _REQUIRED, origin)
     if origin != f"{found['id']}.toml" and origin.endswith(".toml"):
-        raise CatalogError(f"{origin}.id: the file of '{found['id']}' is {found['id']}.toml")
+        raise CatalogError(f"{origin}.id", f"the file of '{found['id']}' is {found['id']}.toml")
     listed = found.pop("models", ())
     defaults = {"source": found["source"], **found.pop("model_defaults", {})}
     provider = Provider(**found, model_defaults=MappingProxyType(defaults))
@@ -136,6 +136,6 @@ def _unique(models: list[Model], origin: str) -> tuple[Model, ...]:
     seen: set[str] = set()
     for model in models:
         if model.id in seen:
-            raise CatalogError(f"{origin}.models[{model.id}]: listed twice")
+            raise CatalogError(f"{origin}.models[{model.id}]", "listed twice")
         seen.add(model.id)
     return tuple(models)

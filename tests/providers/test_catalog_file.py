@@ -90,7 +90,7 @@ def test_quirks_and_probe_become_their_types() -> None:
         (GOOD + "key_pattern = '('", r"key_pattern: not a regular expression"),
         (GOOD + 'keyless = "yes"', r"keyless: expected true or false"),
         (GOOD + "first_byte_timeout = -1", r"first_byte_timeout: expected a number of seconds"),
-        (GOOD + "[account_limits]\nrpx = 1", r"lab\.toml\.limits: unknown field 'rpx'"),
+        (GOOD + "[account_limits]\nrpx = 1", r"lab\.toml\.account_limits: unknown field 'rpx'"),
         (GOOD + '[quirks]\nflags = ["no_steam"]', r"quirks\.flags: expected one of"),
         (GOOD + "[quirks.clamp]\ntop_p = [1, 0]", r"quirks\.clamp: expected \[lowest"),
         (GOOD + "[quirks.clamp]\ntop_p = [true, 2]", r"quirks\.clamp: expected \[lowest"),
