@@ -1,0 +1,5 @@
+"""The ``freellmapi`` command: one module for each group of subcommands."""
+
+from freellmapi.cli.main import main
+
+__all__ = ["main"]

@@ -1,0 +1,175 @@
+"""``freellmapi keys``: the provider keys, stored and from the environment."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import click
+
+from freellmapi.cli.commands import Group
+from freellmapi.cli.session import Failed, Refused, Session, table
+from freellmapi.core.catalog import Catalog, Provider
+from freellmapi.storage.keys import DuplicateKey, StoredKey
+from freellmapi.storage.vault import mask
+
+
+@click.group(cls=Group)
+def keys() -> None:
+    """The keys of the providers."""
+
+
+@keys.command()
+@click.argument("provider")
+@click.option("--label", default="", help="A name of your own for it.")
+@click.option("--from-env", metavar="NAME", help="Read the key from this variable.")
+@click.option("--key-stdin", is_flag=True, help="Read it from standard input, even a terminal.")
+@click.option("--force", is_flag=True, help="Store it though it does not look like one.")
+@click.pass_obj
+def add(
+    session: Session, provider: str, label: str, from_env: str | None, key_stdin: bool, force: bool
+) -> None:
+    """Store a key of PROVIDER, asked for unseen or read from standard input.
+
+    It is never an argument, where every user of the machine could read it.
+    """
+    wanted = session.provider(provider)
+    secret = _secret(session, wanted, from_env, key_stdin)
+    overridden = session.settings.base_url(wanted.id) is not None
+    problem = None if overridden else misfit(secret, wanted, session.catalog)
+    if problem and not force:
+        raise Refused(f"{problem} Add --force if it is right all the same.")
+    try:
+        key = session.keys.add(wanted.id, secret, label)
+    except DuplicateKey as exc:
+        raise Failed(str(exc)) from exc
+    session.show(_as_json(key), f"Stored key {key.id} for {wanted.name}: {key.mask}")
+
+
+@keys.command(name="list")
+@click.pass_obj
+def list_keys(session: Session) -> None:
+    """List the keys, masked; those of the environment too."""
+    stored = session.keys.all()
+    from_env = tuple(_of_environment(session))
+    rows = [
+        *((str(k.id), k.provider, k.mask, _state(k), k.label) for k in stored),
+        *(("-", k.provider, k.mask, "environment", k.variable) for k in from_env),
+    ]
+    shown = [
+        *({**_as_json(k), "source": "database"} for k in stored),
+        *(
+            {"provider": k.provider, "key": k.mask, "source": "environment", "from": k.variable}
+            for k in from_env
+        ),
+    ]
+    empty = "There are no keys yet. Add one with: freellmapi keys add groq"
+    heading = ("ID", "PROVIDER", "KEY", "STATUS", "LABEL")
+    session.show(shown, table([heading, *rows]) if rows else empty)
+
+
+@keys.command()
+@click.argument("id", type=int)
+@click.pass_obj
+def remove(session: Session, id: int) -> None:
+    """Forget the key ID."""
+    _must_exist(session.keys.remove(id), id)
+    session.show({"id": id, "removed": True}, f"Removed key {id}.")
+
+
+@keys.command()
+@click.argument("id", type=int)
+@click.pass_obj
+def enable(session: Session, id: int) -> None:
+    """Use the key ID again."""
+    _must_exist(session.keys.set_enabled(id, True), id)
+    session.show({"id": id, "enabled": True}, f"Key {id} is enabled.")
+
+
+@keys.command()
+@click.argument("id", type=int)
+@click.pass_obj
+def disable(session: Session, id: int) -> None:
+    """Keep the key ID, but do not use it."""
+    _must_exist(session.keys.set_enabled(id, False), id)
+    session.show({"id": id, "enabled": False}, f"Key {id} is disabled.")
+
+
+@dataclass(frozen=True, slots=True)
+class _EnvironmentKey:
+    provider: str
+    mask: str
+    variable: str
+
+
+def misfit(secret: str, provider: Provider, catalog: Catalog) -> str | None:
+    """Why ``secret`` cannot well be a key of ``provider``, or None; never the secret itself."""
+    if not secret.isascii() or not secret.isprintable() or " " in secret:
+        return "The key holds spaces or characters that no key has; was it copied whole?"
+    try:
+        provider.key_parts(secret)
+    except ValueError as exc:
+        return f"This cannot be right: {exc}."
+    if provider.key_pattern is None or re.search(provider.key_pattern, secret):
+        return None
+    others = [
+        p.name
+        for p in catalog.providers.values()
+        if p.key_pattern is not None and re.search(p.key_pattern, secret)
+    ]
+    expected = f" (expected: {provider.key_hint})" if provider.key_hint else ""
+    likeness = f" It looks like one of {' or '.join(others)}." if others else ""
+    return f"This does not look like a key of {provider.name}{expected}.{likeness}"
+
+
+def _secret(session: Session, provider: Provider, from_env: str | None, key_stdin: bool) -> str:
+    if from_env:
+        secret = session.settings.provider_key(from_env) or ""
+        missing = f"The variable {from_env} is not set, or empty."
+    elif key_stdin or not sys.stdin.isatty():
+        secret = sys.stdin.readline().strip()
+        missing = (
+            "No key came on standard input. Pipe it in, or name its variable: "
+            f"freellmapi keys add {provider.id} --from-env NAME"
+        )
+    else:
+        if provider.key_url:
+            click.echo(f"Get a key at {provider.key_url}", err=True)
+        secret = click.prompt(f"Key of {provider.name}", hide_input=True, err=True).strip()
+        missing = "No key was given."
+    if not secret:
+        raise Refused(missing)
+    return secret
+
+
+def _of_environment(session: Session) -> Iterator[_EnvironmentKey]:
+    environ = session.settings.environ
+    for provider in session.catalog.providers.values():
+        key = provider.env_key(environ)
+        if key is not None:
+            variable = next(name for name in provider.env_vars if environ.get(name, "").strip())
+            yield _EnvironmentKey(provider.id, mask(key), variable)
+
+
+def _must_exist(found: bool, id: int) -> None:
+    if not found:
+        raise Failed(f"There is no key {id}. List them with: freellmapi keys list")
+
+
+def _state(key: StoredKey) -> str:
+    state = key.status if key.enabled else "disabled"
+    return f"{state}: {key.status_reason}" if key.status_reason else state
+
+
+def _as_json(key: StoredKey) -> dict[str, object]:
+    return {
+        "id": key.id,
+        "provider": key.provider,
+        "label": key.label,
+        "key": key.mask,
+        "status": key.status,
+        "reason": key.status_reason,
+        "enabled": key.enabled,
+    }

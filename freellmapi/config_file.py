@@ -1,0 +1,158 @@
+"""The file that FREELLMAPI_CONFIG names: read, and each bad entry named; not yet applied."""
+
+from __future__ import annotations
+
+import difflib
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from freellmapi.core.errors import SettingsError
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+PARTS = ("chain", "settings", "keys", "providers", "limits")
+_ENV = "env:"
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigKey:
+    """One ``[[keys]]`` entry."""
+
+    provider: str
+    key: str = field(repr=False)
+    """As written: the key itself, or ``env:NAME``."""
+    label: str = ""
+
+    def secret(self, variable: Callable[[str], str | None]) -> str | None:
+        """The key itself; None when it is in a variable that is not set."""
+        if not self.key.startswith(_ENV):
+            return self.key
+        return variable(self.key.removeprefix(_ENV).strip())
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigFile:
+    """What the file says, of the right types; values are judged where they are used."""
+
+    chain: tuple[str, ...] | None = None
+    """None: the file says nothing of the chain."""
+    settings: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+    keys: tuple[ConfigKey, ...] = ()
+    providers: tuple[Mapping[str, Any], ...] = field(default=(), repr=False)
+    limits: tuple[Mapping[str, Any], ...] = ()
+    problems: tuple[str, ...] = ()
+    """A sentence for each entry that was skipped."""
+
+
+def read_config(path: Path) -> ConfigFile:
+    """The file, without its bad entries; ``SettingsError`` when it is not TOML at all."""
+    try:
+        with path.open("rb") as file:
+            data = tomllib.load(file)
+    except OSError as exc:
+        raise SettingsError(
+            f"FREELLMAPI_CONFIG names {path}, which cannot be read ({exc.strerror})."
+        ) from exc
+    except UnicodeDecodeError as exc:
+        raise SettingsError(f"{path} (FREELLMAPI_CONFIG) is not UTF-8 text.") from exc
+    except tomllib.TOMLDecodeError as exc:
+        raise SettingsError(f"{path} (FREELLMAPI_CONFIG) is not TOML: {exc}.") from exc
+    return parse_config(data)
+
+
+def parse_config(data: Mapping[str, Any]) -> ConfigFile:
+    """The same from what a TOML parser made of the text."""
+    problems = [_unknown(name, PARTS, "part of the file") for name in data if name not in PARTS]
+    return ConfigFile(
+        chain=_chain(data["chain"], problems) if "chain" in data else None,
+        settings=_settings(data.get("settings", {}), problems),
+        keys=tuple(
+            ConfigKey(entry["provider"], entry["key"].strip(), entry.get("label", ""))
+            for entry in _entries(data, "keys", ("provider", "key"), ("label",), problems)
+        ),
+        providers=_entries(data, "providers", ("id",), None, problems),
+        limits=_entries(data, "limits", ("provider",), None, problems),
+        problems=tuple(problems),
+    )
+
+
+def _chain(value: object, problems: list[str]) -> tuple[str, ...] | None:
+    if not isinstance(value, list):
+        problems.append('chain is not a list of models such as ["groq/openai/gpt-oss-120b"].')
+        return None
+    found: dict[str, None] = {}
+    for place, ref in enumerate(value):
+        if isinstance(ref, str) and "/" in ref.strip("/"):
+            found[ref] = None
+        else:
+            problems.append(f"chain[{place}] is {ref!r}, not <provider>/<model id>.")
+    return tuple(found)
+
+
+def _settings(value: object, problems: list[str]) -> Mapping[str, Any]:
+    if isinstance(value, dict):
+        return MappingProxyType(value)
+    problems.append("settings is not a table: write [settings] on a line of its own.")
+    return MappingProxyType({})
+
+
+def _entries(
+    data: Mapping[str, Any],
+    part: str,
+    required: tuple[str, ...],
+    optional: tuple[str, ...] | None,
+    problems: list[str],
+) -> tuple[Mapping[str, Any], ...]:
+    """The good tables of ``[[part]]``; with ``optional`` None any other field may stand there."""
+    value = data.get(part, [])
+    if not isinstance(value, list):
+        problems.append(f"{part} is not a list of tables: write [[{part}]] above each.")
+        return ()
+    found = []
+    for place, entry in enumerate(value):
+        problem = _problem(entry, required, optional)
+        if problem is None:
+            found.append(MappingProxyType(entry))
+        else:
+            problems.append(f"{part}[{place}]{_name(entry)} {problem}")
+    return tuple(found)
+
+
+def _problem(
+    entry: object, required: tuple[str, ...], optional: tuple[str, ...] | None
+) -> str | None:
+    """What is wrong with one table; never a value, because it may be a key."""
+    if not isinstance(entry, dict):
+        return "is not a table."
+    for name in required:
+        if not isinstance(entry.get(name), str) or not entry[name].strip():
+            return f"has no {name}, a text in quotes."
+    if optional is None:
+        return None
+    for name, value in entry.items():
+        if name not in (*required, *optional):
+            return f"has a field that is not known: {_unknown(name, (*required, *optional))}"
+        if not isinstance(value, str):
+            return f"has a {name} that is not a text in quotes."
+    return None
+
+
+def _name(entry: object) -> str:
+    """`` (groq)``, to find the entry in the file by."""
+    if not isinstance(entry, dict):
+        return ""
+    name = entry.get("id", entry.get("provider"))
+    return f" ({name})" if isinstance(name, str) else ""
+
+
+def _unknown(name: str, known: tuple[str, ...], kind: str = "field") -> str:
+    near = difflib.get_close_matches(name, known, n=1)
+    hint = f"did you mean {near[0]}?" if near else f"there are: {', '.join(known)}."
+    return f"{name!r} is no {kind}; {hint}"

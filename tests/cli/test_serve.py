@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+
+import pytest
+
+from freellmapi.cli.serve import gunicorn_config, write_encryption_key
+from freellmapi.core.errors import SettingsError
+from freellmapi.settings import Settings, load_dotenv_file
+from freellmapi.storage.vault import parse_key
+from tests.cli.conftest import Run
+
+
+def key_in(path: Path) -> str | None:
+    return Settings.from_env(load_dotenv_file({}, (path.parent,))).encryption_key
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        pytest.param(None, id="no file"),
+        pytest.param("PORT=4000", id="no newline at the end"),
+        pytest.param("ENCRYPTION_KEY=\nPORT=4000\n", id="a blank one"),
+    ],
+)
+def test_a_key_is_written_for_its_owner_alone(tmp_path: Path, before: str | None) -> None:
+    path = tmp_path / ".env"
+    if before is not None:
+        path.write_text(before)
+        path.chmod(0o644)
+    settings = Settings.from_env(load_dotenv_file({}, (tmp_path,)))
+    write_encryption_key(settings, path)
+    assert parse_key(key_in(path))
+    assert path.stat().st_mode & 0o777 == 0o600
+    if before is not None:
+        assert load_dotenv_file({}, (tmp_path,))["PORT"] == "4000"
+
+
+def test_a_blank_key_in_the_environment_is_named(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="set but empty"):
+        write_encryption_key(Settings.from_env({"ENCRYPTION_KEY": ""}), tmp_path / ".env")
+    assert not (tmp_path / ".env").exists()
+
+
+def test_a_taken_port_ends_with_one_sentence(run: Run, environ: dict[str, str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        environ["PORT"] = str(server.getsockname()[1])
+        result = run("serve")
+    assert result.exit_code == 2
+    assert "is taken" in result.stderr
+    assert result.stderr.count("\n") == 1
+
+
+def test_the_gunicorn_configuration_is_there() -> None:
+    assert gunicorn_config().name == "gunicorn.conf.py"
