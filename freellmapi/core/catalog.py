@@ -15,7 +15,7 @@ QUIRK_FLAGS: Mapping[str, str] = MappingProxyType(
         "empty_content_not_null": 'assistant messages carry "" where OpenAI has null',
         "flatten_content": "a content list that is text only becomes one string",
         "json_schema_as_object": "json_schema becomes json_object and an instruction",
-        "max_tokens_required": "an output cap is always sent (the default stands in `set`)",
+        "max_tokens_required": "an output cap is always sent",
         "merge_system": "no system role: its text is folded into the first user message",
         "nine_char_tool_ids": "tool call ids are exactly nine letters and digits",
         "no_schema_with_tools_or_stream": "json_schema is degraded beside tools or a stream",
@@ -58,7 +58,7 @@ class Model:
     notes: str = ""
     quirks: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
     """Additions to the provider's quirks for this model only, by the names in ``Quirks``:
-    sets are added to, mappings merged, ``allow`` replaced."""
+    sets are added to (``-name`` takes away), mappings merged, ``allow`` replaced."""
 
     @property
     def ref(self) -> str:
@@ -73,9 +73,8 @@ class Quirks:
     drop: frozenset[str] = frozenset()
     rename: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     set: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
-    """Fields sent whenever the client gave none (names as the provider has them)."""
-    set_with_tools: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
-    """Fields sent, whatever the client said, when the request has tools."""
+    """Fields sent whenever the client gave none (names as the provider has them); those of
+    tool calling only beside tools. One that is dropped as well is always ours."""
     clamp: Mapping[str, tuple[float, float]] = field(default_factory=lambda: MappingProxyType({}))
     allow: frozenset[str] | None = None
     """When stated, the only optional fields the provider takes (names as it has them)."""

@@ -209,7 +209,6 @@ QUIRKS: Mapping[str, Reader] = {
     "drop": set_of(text),
     "rename": mapping_of(text),
     "set": mapping_of(_anything),
-    "set_with_tools": mapping_of(_anything),
     "clamp": mapping_of(_range),
     "allow": set_of(text),
     "drop_in_messages": set_of(text),
@@ -227,7 +226,11 @@ PROBE: Mapping[str, Reader] = {
 
 limits = table(LIMITS, Limits)
 quirks = table(QUIRKS, Quirks)
-quirk_changes = table(QUIRKS, _frozen)
+# A model may take a flag of its provider away.
+quirk_changes = table(
+    {**QUIRKS, "flags": set_of(one_of(*QUIRK_FLAGS, *(f"-{name}" for name in QUIRK_FLAGS)))},
+    _frozen,
+)
 
 
 def probe(value: object) -> KeyProbe:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from freellmapi.core.catalog import Model, Provider
+from freellmapi.core.catalog import QUIRK_FLAGS, Model, Provider
 from freellmapi.core.limits import Limits
 from freellmapi.providers.catalog import (
     CatalogError,
@@ -20,6 +20,7 @@ from freellmapi.providers.catalog import (
     with_custom,
     with_limits,
 )
+from freellmapi.providers.quirks import FLAGS
 from tests.providers.conftest import all_models, all_providers
 
 CORE = (
@@ -127,6 +128,10 @@ def test_a_completion_probe_names_a_model(provider: Provider) -> None:
     probe = provider.probe
     assert probe is None or (probe.method == "POST") == bool(probe.model)
     assert probe is None or not probe.valid & probe.invalid
+
+
+def test_the_wire_knows_every_flag_that_the_catalog_may_use() -> None:
+    assert frozenset(QUIRK_FLAGS) == FLAGS
 
 
 # The default order of the chain
