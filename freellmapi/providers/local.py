@@ -8,22 +8,19 @@ inference library, so the web worker does not grow.
 
 from __future__ import annotations
 
-import http.client
 import importlib.util
 import logging
-import os
 import secrets
-import socket
-import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
-from typing import BinaryIO
 
 from freellmapi.core.clock import Clock
 from freellmapi.core.errors import ErrorKind, UpstreamError
+from freellmapi.providers import local_process
+from freellmapi.providers.local_process import Child
 
 log = logging.getLogger(__name__)
 
@@ -37,8 +34,6 @@ STEADY = 30.0
 PAUSES = (0.0, 5.0, 10.0, 20.0, 30.0)
 """Seconds before the next start, by failures in a row. One death of a child that worked
 is free; a start that failed begins at the second."""
-LOG_LIMIT = 1_000_000
-"""Bytes; the child keeps to it as well."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,27 +52,6 @@ class LocalSettings:
     doubt_timeout: float = 5.0
     """Seconds that a child which failed a request has to prove its health."""
     parallel: int = 2
-
-
-@dataclass(slots=True)
-class _Child:
-    """One run of the server."""
-
-    process: subprocess.Popen[bytes]
-    port: int
-    started_at: float
-    log_from: int
-    """Where its lines begin in the log, which outlives it."""
-    ready: bool = False
-    doubted: bool = False
-
-    @property
-    def alive(self) -> bool:
-        return self.process.poll() is None
-
-    @property
-    def base_url(self) -> str:
-        return f"http://127.0.0.1:{self.port}/v1"
 
 
 def is_installed(module: str) -> bool:
@@ -106,7 +80,7 @@ class LocalModel:
         self._command = tuple(command)
         self._installed = installed
         self._lock = Lock()
-        self._child: _Child | None = None
+        self._child: Child | None = None
         self._failures = 0
         self._closed_until = 0.0
         self._reason = ""
@@ -158,10 +132,10 @@ class LocalModel:
         """End the child, if there is one; a later ``base_url`` would start another."""
         with self._lock:
             if self._child is not None:
-                _end(self._child, self.settings.stop_timeout)
+                self._child.end(self.settings.stop_timeout)
                 self._child = None
 
-    def _ensure(self) -> _Child:
+    def _ensure(self) -> Child:
         if self._child is not None and not self._child.alive:
             self._fail(self._child, "it ended")
         if self._child is not None and self._child.doubted and self._child.ready:
@@ -173,23 +147,24 @@ class LocalModel:
             self._await_ready(self._child)
         return self._child
 
-    def _check(self, child: _Child) -> None:
+    def _check(self, child: Child) -> None:
         """Believe in a doubted child again, or end it."""
         deadline = self._clock.monotonic() + self.settings.doubt_timeout
         while child.alive and self._clock.monotonic() < deadline:
-            if _is_healthy(child.port):
+            if child.is_healthy():
                 child.doubted = False
                 return
             self._clock.sleep(POLL_INTERVAL)
         self._fail(child, "it no longer answered")
 
-    def _start(self) -> _Child:
+    def _start(self) -> Child:
         self._refuse_if_closed()
-        log_path = self.settings.data_dir / "logs" / "local-model.log"
+        port = local_process.free_port()
+        log_path = self.settings.data_dir.resolve() / "logs" / "local-model.log"
+        command = [*self._command, *self._options(port)]
+        now = self._clock.monotonic()
         try:
-            log_path.parent.mkdir(parents=True, exist_ok=True)
-            with log_path.open("ab") as log_file:
-                child = self._spawn(log_file)
+            child = local_process.start(command, port, log_path, self.key, now)
         except OSError as exc:
             self._record_failure(str(exc), was_ready=False)
             raise self._unreachable() from exc
@@ -202,24 +177,6 @@ class LocalModel:
             raise UpstreamError(ErrorKind.UNREACHABLE, missing)
         if self._clock.monotonic() < self._closed_until:
             raise self._unreachable()
-
-    def _spawn(self, log_file: BinaryIO) -> _Child:
-        if log_file.tell() > LOG_LIMIT:
-            log_file.seek(log_file.truncate(0))
-        log_from = log_file.tell()
-        port = _free_port()
-        process = subprocess.Popen(
-            [*self._command, *self._options(port)],
-            stdin=subprocess.PIPE,
-            stdout=log_file,
-            stderr=subprocess.STDOUT,
-            # ``-m`` finds the package from here, also when it is not installed.
-            cwd=Path(__file__).parents[2],
-            # Ctrl-C in the terminal is for the gateway, which may have streams to finish.
-            start_new_session=True,
-        )
-        _hand_over(process, self.key)
-        return _Child(process, port, self._clock.monotonic(), log_from)
 
     def _options(self, port: int) -> list[str]:
         chosen = self.settings
@@ -236,10 +193,10 @@ class LocalModel:
             options.append(f"--threads={chosen.threads}")
         return options
 
-    def _await_ready(self, child: _Child) -> None:
+    def _await_ready(self, child: Child) -> None:
         deadline = child.started_at + self.settings.start_timeout
         while child.alive and self._clock.monotonic() < deadline:
-            if _is_healthy(child.port):
+            if child.is_healthy():
                 child.ready = True
                 seconds = self._clock.monotonic() - child.started_at
                 log.info("local model ready port=%d after=%.1fs", child.port, seconds)
@@ -248,12 +205,12 @@ class LocalModel:
         self._fail(child, f"it was not ready within {self.settings.start_timeout:g} s")
         raise self._unreachable()
 
-    def _fail(self, child: _Child, reason: str) -> None:
-        """Bury a child: its last words if it died by itself, else ``reason``."""
+    def _fail(self, child: Child, reason: str) -> None:
+        """Bury a child: if it died by itself, its last words outweigh ``reason``."""
         if not child.alive:
-            status = child.process.returncode
-            reason = self._last_words(child) or f"it ended with status {status}"
-        _end(child, self.settings.stop_timeout)
+            words = child.last_words() or "it left no word"
+            reason = f"it ended with status {child.process.returncode}: {words}"
+        child.end(self.settings.stop_timeout)
         self._child = None
         if child.ready and self._clock.monotonic() - child.started_at >= STEADY:
             self._failures = 0
@@ -272,63 +229,3 @@ class LocalModel:
             ErrorKind.UNREACHABLE,
             f"The local model does not run: {self._reason} (next start in {wait:.0f} s)",
         )
-
-    def _last_words(self, child: _Child) -> str:
-        """The last line that the child wrote, or nothing."""
-        try:
-            with (self.settings.data_dir / "logs" / "local-model.log").open("rb") as log_file:
-                size = log_file.seek(0, os.SEEK_END)
-                # The child may have emptied its log meanwhile.
-                start = child.log_from if size >= child.log_from else 0
-                log_file.seek(max(start, size - 4096))
-                lines = log_file.read(4096).decode(errors="replace").split("\n")
-        except OSError:
-            return ""
-        return next((line.strip()[:300] for line in reversed(lines) if line.strip()), "")
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-def _hand_over(process: subprocess.Popen[bytes], key: str) -> None:
-    """Send the key down the pipe, where no process list shows it; the pipe stays open."""
-    assert process.stdin is not None
-    try:
-        process.stdin.write(key.encode() + b"\n")
-        process.stdin.flush()
-    except OSError:
-        # Dead already; the wait for readiness finds out why.
-        return
-
-
-def _is_healthy(port: int) -> bool:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=1.0)
-    try:
-        connection.request("GET", "/health")
-        return connection.getresponse().status == 200
-    except (OSError, http.client.HTTPException):
-        return False
-    finally:
-        connection.close()
-
-
-def _end(child: _Child, patience: float) -> None:
-    """Stop and reap the process: the signal, so many seconds, then kill."""
-    process = child.process
-    if process.poll() is None:
-        process.terminate()
-    if process.stdin is not None:
-        try:
-            process.stdin.close()
-        except OSError:
-            # What was left in the pipe's buffer has no reader any more.
-            pass
-    try:
-        process.wait(patience)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()

@@ -16,8 +16,8 @@ from threading import Event, Thread
 from typing import Any
 
 from freellmapi.core.clock import SystemClock
+from freellmapi.providers.local_process import LOG_LIMIT
 
-LOG_LIMIT = 1_000_000
 LOG_CHECK_INTERVAL = 30.0
 METADATA_LIMIT = 64 * 1024 * 1024
 """Bytes at the head of a GGUF that can hold its metadata (a vocabulary is 5 to 20 MB)."""

@@ -16,7 +16,7 @@ import requests
 
 from freellmapi.core.clock import SystemClock
 from freellmapi.core.errors import ErrorKind, UpstreamError
-from freellmapi.providers import local
+from freellmapi.providers import local, local_process
 from freellmapi.providers.local import LocalModel, LocalSettings
 
 FAKES = Path(__file__).parents[1] / "fakes"
@@ -241,7 +241,7 @@ def test_a_child_that_is_never_ready_is_given_up(rig: Rig) -> None:
 def test_the_log_is_emptied_when_it_has_grown_too_long(rig: Rig) -> None:
     log_file = rig.folder / "logs" / "local-model.log"
     log_file.parent.mkdir()
-    log_file.write_bytes(b"x" * (local.LOG_LIMIT + 1))
+    log_file.write_bytes(b"x" * (local_process.LOG_LIMIT + 1))
     unreachable(rig.model("--fail", "broken"))
     assert log_file.read_text().strip() == "broken"
 

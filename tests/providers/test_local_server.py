@@ -49,8 +49,8 @@ def test_the_supervisors_options_are_understood(tmp_path: Path) -> None:
 
 def test_the_log_is_cut_while_it_is_written(tmp_path: Path) -> None:
     code = (
-        "import os; from freellmapi.providers import local_server as s;"
-        "os.write(1, b'x' * (s.LOG_LIMIT + 1)); s.keep_log_short(); os.write(1, b'new')"
+        "import os; from freellmapi.providers import local_process as p, local_server as s;"
+        "os.write(1, b'x' * (p.LOG_LIMIT + 1)); s.keep_log_short(); os.write(1, b'new')"
     )
     with (tmp_path / "log").open("ab") as log_file:
         subprocess.run([sys.executable, "-c", code], stdout=log_file, check=True)
