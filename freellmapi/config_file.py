@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -30,11 +30,10 @@ class ConfigKey:
     """As written: the key itself, or ``env:NAME``."""
     label: str = ""
 
-    def secret(self, variable: Callable[[str], str | None]) -> str | None:
-        """The key itself; None when it is in a variable that is not set."""
-        if not self.key.startswith(_ENV):
-            return self.key
-        return variable(self.key.removeprefix(_ENV).strip())
+    @property
+    def variable(self) -> str | None:
+        """The variable of the environment that holds the key, if it is not given here."""
+        return self.key.removeprefix(_ENV).strip() if self.key.startswith(_ENV) else None
 
 
 @dataclass(frozen=True, slots=True)

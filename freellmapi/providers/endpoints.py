@@ -52,14 +52,11 @@ def endpoint(provider: Provider, secret: str | None, base_url: str | None = None
     url = provider.base_url if base_url is None else base_url
     headers = dict(provider.headers)
     secret = provider.anonymous_key if secret is None else secret
-    if secret is not None and len(provider.key_fields) > 1:
-        parts = dict(zip(provider.key_fields, secret.split(":"), strict=False))
-        if len(parts) < len(provider.key_fields):
-            wanted = ":".join(provider.key_fields)
-            raise UpstreamError(ErrorKind.KEY_REJECTED, f"the key is not of the form {wanted}")
-        secret = parts[provider.key_fields[-1]]
-        for name, value in parts.items():
-            url = url.replace(f"{{{name}}}", value)
+    if secret is not None:
+        try:
+            url, secret = provider.filled(url, secret), provider.secret(secret)
+        except ValueError as exc:
+            raise UpstreamError(ErrorKind.KEY_REJECTED, str(exc)) from exc
     if secret is not None and provider.auth_header:
         headers[provider.auth_header] = provider.auth_format.replace("{key}", secret)
     return Endpoint(url, headers)

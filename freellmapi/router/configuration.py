@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
@@ -33,12 +33,16 @@ class Given:
     base_url: Callable[[str], str | None] = lambda provider: None
     env_keys: tuple[tuple[str, str, str], ...] = ()
     """(provider, variable, label) of keys that the configuration file names."""
-    chain: tuple[str, ...] = ()
+    chain: tuple[str, ...] | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
-    providers: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    providers: tuple[Mapping[str, Any], ...] = field(default=(), repr=False)
     limits: tuple[Mapping[str, Any], ...] = ()
     without: Mapping[str, str] = field(default_factory=dict)
     """Providers that cannot be used on this machine, and why."""
+    local_model: str | None = None
+    """The model that this machine itself serves."""
+    problems: tuple[str, ...] = ()
+    """What was wrong with entries that were left out."""
 
 
 class Configuration:
@@ -69,7 +73,7 @@ class Configuration:
         if key_id == ANONYMOUS:
             return None
         if key_id.startswith(ENV):
-            return self._given.env_key(key_id.removeprefix(ENV))
+            return self._from_environment(key_id.removeprefix(ENV).split(","))
         stored = self._stored.get(key_id)
         if stored is None:
             raise UpstreamError(ErrorKind.KEY_REJECTED, "the key was removed")
@@ -81,10 +85,15 @@ class Configuration:
                 "the stored key cannot be decrypted: remove and add it again",
             ) from exc
 
+    def _from_environment(self, variables: Sequence[str]) -> str | None:
+        """A key of one or more parts; None while any of them is missing."""
+        parts = [self._given.env_key(variable) or "" for variable in variables]
+        return ":".join(parts) if parts and all(parts) else None
+
     def _load(self) -> Snapshot:
         # The version is read first: a write in between is seen by the next refresh.
         version = self._config.version()
-        problems: list[str] = []
+        problems = list(self._given.problems)
         catalog = self._catalog(problems)
         stored = self._keys.all()
         settings, unusable = RouterSettings().merged(self._given.settings)
@@ -108,7 +117,8 @@ class Configuration:
         """The built-in catalog with the user's own providers, caps and origins."""
         catalog = load_catalog()
         given = self._given
-        custom = {**given.providers, **self._config.custom_providers()}
+        custom = {str(p.get("id", "")): _without_key(p) for p in given.providers}
+        custom |= self._config.custom_providers()
         steps: list[Callable[[Catalog], Catalog]] = [
             *(_adding(name, definition) for name, definition in custom.items()),
             *(_limiting(override) for override in given.limits),
@@ -142,9 +152,10 @@ class Configuration:
         for provider, variable, label in self._given.env_keys:
             yield LiveKey(ENV + variable, provider, label or variable)
         for provider_id, definition in catalog.providers.items():
-            found = [v for v in definition.env_vars if v not in taken and self._given.env_key(v)]
-            for variable in found[:1]:
-                yield LiveKey(ENV + variable, provider_id, variable)
+            ways = [way for way in definition.env_ways() if taken.isdisjoint(way)]
+            found = [way for way in ways if self._from_environment(way)]
+            for variables in found[:1]:
+                yield LiveKey(ENV + ",".join(variables), provider_id, variables[-1])
             if definition.keyless:
                 reason = self._given.without.get(provider_id, "")
                 yield LiveKey(ANONYMOUS, provider_id, "no key", not reason, reason)
@@ -161,6 +172,15 @@ def _live(key: StoredKey) -> LiveKey:
             else ("its key was rejected")
         )
     return LiveKey(str(key.id), key.provider, key.label or key.mask, not reason, reason)
+
+
+def _without_key(definition: Mapping[str, Any]) -> dict[str, Any]:
+    """A provider as the catalog takes it: its secret, if it has one, is in the key store."""
+    return {
+        name: value
+        for name, value in definition.items()
+        if name != "id" and (name != "key" or value == "none")
+    }
 
 
 def _adding(name: str, definition: Mapping[str, Any]) -> Callable[[Catalog], Catalog]:

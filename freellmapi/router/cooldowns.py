@@ -100,8 +100,11 @@ class Cooldowns:
         self._entries[name] = entry
         return entry
 
-    def clear(self, name: str) -> None:
-        self._entries.pop(name, None)
+    def clear(self, name: str, kind: ErrorKind) -> None:
+        """Lift a bench of this name if it was for this kind of failure."""
+        entry = self._entries.get(name)
+        if entry is not None and entry.kind is kind:
+            del self._entries[name]
 
     def entries(self) -> dict[str, BenchEntry]:
         return dict(self._entries)

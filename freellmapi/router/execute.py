@@ -42,7 +42,7 @@ class Tools:
     ledger: Ledger
     cooldowns: Cooldowns
     clock: Clock
-    on_failure: Callable[[Candidate, UpstreamError], None]
+    on_failure: Callable[[Candidate, UpstreamError], None] = lambda candidate, error: None
     """Told of every failed attempt, e.g. to mark a rejected key."""
 
 
@@ -214,6 +214,7 @@ class Execution:
             wire.reader(candidate.provider, candidate.model, self._chat.tools),
             tools.clock,
             self._settings.idle_timeout,
+            self._settings.ping_interval,
             self._chat.prompt_tokens,
             lambda end: self._on_stream_end(call.stream_ended(end)),
         )

@@ -33,21 +33,32 @@ class Ledger(Protocol):
 
     def pressure(self, buckets: tuple[Bucket, ...], now: float) -> float: ...
 
-    def headroom(self, bucket: Bucket, now: float) -> Headroom: ...
+    def headroom(self, buckets: tuple[Bucket, ...], now: float) -> Headroom: ...
 
     def restore(self, name: str, zone: str, at: float, requests: int, tokens: int) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
-class Headroom:
-    """What is left of one bucket. None where no cap is stated; resets are epoch seconds."""
+class Window:
+    """One cap and what is left of it; ``resets_at`` in epoch seconds."""
 
-    requests: int | None
-    tokens: int | None
-    requests_today: int | None
-    tokens_today: int | None
-    minute_resets_at: float
-    day_resets_at: float
+    cap: int
+    left: int
+    resets_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Headroom:
+    """What is left, by window; only stated caps are listed."""
+
+    requests: tuple[Window, ...]
+    tokens: tuple[Window, ...]
+
+    def tightest_requests(self) -> Window | None:
+        return min(self.requests, key=lambda w: w.left, default=None)
+
+    def tightest_tokens(self) -> Window | None:
+        return min(self.tokens, key=lambda w: w.left, default=None)
 
 
 @dataclass(slots=True)
@@ -168,16 +179,25 @@ class MemoryLedger:
         """How used up the tightest window is, 0 (all left) to 1 (nothing left)."""
         return max((_pressure(self._counter(b, now), b.limits) for b in buckets), default=0.0)
 
-    def headroom(self, bucket: Bucket, now: float) -> Headroom:
-        counter, limits = self._counter(bucket, now), bucket.limits
-        return Headroom(
-            _left(limits.rpm, counter.requests),
-            _left(limits.tpm, counter.tokens),
-            _left(limits.rpd, counter.day.requests),
-            _left(limits.tpd, counter.day.tokens),
-            next(iter(counter.slots), int(now)) + MINUTE_SLOTS,
-            counter.day.ends_at,
-        )
+    def headroom(self, buckets: tuple[Bucket, ...], now: float) -> Headroom:
+        """What is left in every window of these buckets."""
+        requests: list[Window] = []
+        tokens: list[Window] = []
+        for bucket in buckets:
+            counter, limits = self._counter(bucket, now), bucket.limits
+            minute = next(iter(counter.slots), int(now)) + MINUTE_SLOTS
+            day, month = counter.day, counter.month
+            requests += _stated(
+                (limits.rpm, counter.requests, minute),
+                (limits.rpd, day.requests, day.ends_at),
+                (limits.requests_per_month, month.requests, month.ends_at),
+            )
+            tokens += _stated(
+                (limits.tpm, counter.tokens, minute),
+                (limits.tpd, day.tokens, day.ends_at),
+                (limits.tokens_per_month, month.tokens, month.ends_at),
+            )
+        return Headroom(tuple(requests), tuple(tokens))
 
     def restore(self, name: str, zone: str, at: float, requests: int, tokens: int) -> None:
         """Count what the request log knows of an earlier life; oldest first."""
@@ -261,5 +281,10 @@ def _pressure(counter: _Counter, limits: Limits) -> float:
     )
 
 
-def _left(cap: int | None, used: int) -> int | None:
-    return None if cap is None else max(0, cap - used)
+def _stated(*windows: tuple[int | None, int, float]) -> tuple[Window, ...]:
+    """The windows of (cap, used, resets at) whose cap is stated."""
+    return tuple(
+        Window(cap, max(0, cap - used), resets_at)
+        for cap, used, resets_at in windows
+        if cap is not None
+    )

@@ -44,6 +44,7 @@ class AnswerStream:
         reader: StreamReader,
         clock: Clock,
         idle_timeout: float,
+        ping_interval: float,
         prompt_tokens: int,
         on_end: Callable[[StreamEnd], None],
     ) -> None:
@@ -52,6 +53,8 @@ class AnswerStream:
         self._reader = reader
         self._clock = clock
         self._idle_timeout = idle_timeout
+        self._ping_interval = ping_interval
+        self._last_at = clock.monotonic()
         self._prompt_tokens = prompt_tokens
         self._on_end = on_end
         self._pending: list[Chunk] = []
@@ -80,7 +83,10 @@ class AnswerStream:
         return self
 
     def __next__(self) -> list[Chunk]:
-        """The chunks that have come since; ``UpstreamError`` when the stream breaks."""
+        """The chunks that have come since, none after a ping's interval of silence.
+
+        Raises ``UpstreamError`` when the stream breaks.
+        """
         if self._pending:
             batch, self._pending = self._pending, []
             return batch
@@ -88,14 +94,11 @@ class AnswerStream:
             self._end(None)
             raise StopIteration
         try:
-            batch = self._read_on()
+            return self._read_on()
         except UpstreamError as exc:
             error = self._broken(exc)
             self._end(error)
             raise error from exc
-        if not batch:
-            return self.__next__()
-        return batch
 
     def close(self) -> None:
         """End it here, whoever asks; harmless when it has ended."""
@@ -104,13 +107,23 @@ class AnswerStream:
             self._end(gone)
 
     def _read_on(self) -> list[Chunk]:
-        if self._finish is None:
-            batch, self._done = self._read(self._idle_timeout)
+        """The next chunks; an empty list when nothing has come for a ping's interval."""
+        if self._finish is not None:
+            batch, over = self._read_tail()
         else:
-            batch, self._done = self._read_tail()
-        if self._done:
+            try:
+                batch, over = self._read(min(self._ping_interval, self._silence_left()))
+            except UpstreamError as exc:
+                if exc.kind is not ErrorKind.TIMEOUT or self._silence_left() <= 0:
+                    raise
+                return []
+        if over:
             batch += self._closing_chunks()
         return batch
+
+    def _silence_left(self) -> float:
+        """Seconds until a stream that gives no chunk counts as stalled."""
+        return self._last_at + self._idle_timeout - self._clock.monotonic()
 
     def _read(self, timeout: float) -> tuple[list[Chunk], bool]:
         """(chunks, whether the body is over)."""
@@ -136,6 +149,7 @@ class AnswerStream:
     def _note(self, batch: list[Chunk]) -> None:
         if batch:
             self._last = batch[-1].data
+            self._last_at = self._clock.monotonic()
         for chunk in batch:
             if chunk.text:
                 self._output += text_tokens(chunk.text)

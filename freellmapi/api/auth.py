@@ -1,0 +1,38 @@
+"""Who is asking: the bearer token at the door of ``/v1``."""
+
+from __future__ import annotations
+
+import hmac
+
+from flask import g, request
+
+from freellmapi.core.errors import GatewayError
+from freellmapi.router.gateway import Caller
+from freellmapi.services import services
+from freellmapi.storage.tokens import digest
+
+
+def authenticate() -> None:
+    """Set ``g.caller``, or refuse with 401.
+
+    ``Authorization: Bearer`` first, then ``x-api-key``. Tokens are found by their SHA-256,
+    so the time a look-up takes says nothing about any token.
+    """
+    header = request.headers.get("Authorization", "")
+    scheme, _, token = header.partition(" ")
+    if scheme.lower() != "bearer" or not token.strip():
+        token = request.headers.get("x-api-key", "")
+    token = token.strip()
+    if not token:
+        raise _refused("No API key was given. Send it as `Authorization: Bearer <key>`.")
+    wanted = digest(token)
+    found = services().configuration.clients.get(wanted)
+    if found is None or not hmac.compare_digest(found.digest, wanted):
+        raise _refused(
+            "Incorrect API key provided. `freellmapi token show` prints the one that is good here."
+        )
+    g.caller = Caller(g.request_id, found.id)
+
+
+def _refused(message: str) -> GatewayError:
+    return GatewayError(401, message, code="invalid_api_key", type="authentication_error")

@@ -1,0 +1,32 @@
+"""``/healthz`` (alive) and ``/readyz`` (can serve)."""
+
+from __future__ import annotations
+
+from flask import Blueprint, Response
+
+from freellmapi import __version__
+from freellmapi.api.render import json_response
+from freellmapi.services import services
+from freellmapi.storage.db import DatabaseUnavailable
+
+bp = Blueprint("health", __name__)
+
+
+@bp.get("/healthz")
+def healthz() -> Response:
+    """200 while the process answers at all."""
+    return json_response({"status": "ok", "version": __version__})
+
+
+@bp.get("/readyz")
+def readyz() -> Response:
+    """200 when a request to ``auto`` would find a candidate; else 503 and why."""
+    parts = services()
+    try:
+        parts.database.check()
+    except DatabaseUnavailable as exc:
+        return json_response({"status": "unavailable", "reason": f"database: {exc}"}, 503)
+    reason = parts.gateway.unavailable(parts.configuration.snapshot.auto)
+    if reason is not None:
+        return json_response({"status": "unavailable", "reason": reason}, 503)
+    return json_response({"status": "ready"})

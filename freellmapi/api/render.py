@@ -1,0 +1,90 @@
+"""Outcomes into responses: a JSON body, or server-sent events."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import orjson
+from flask import Response
+
+from freellmapi.core.chat import Chunk
+from freellmapi.core.errors import ErrorKind, GatewayError, UpstreamError
+from freellmapi.core.route import TokenStream
+
+PING = b": ping\n\n"
+DONE = b"data: [DONE]\n\n"
+
+
+class EventStream:
+    """The body of a streamed answer. Closing it closes the upstream.
+
+    ``[DONE]`` is given after the token stream has ended, and with it the request's row
+    in the log is committed.
+    """
+
+    def __init__(
+        self, tokens: TokenStream, include_usage: bool, on_close: Callable[[], None]
+    ) -> None:
+        self._tokens = tokens
+        self._include_usage = include_usage
+        self._on_close = on_close
+        self._over = False
+
+    def __iter__(self) -> EventStream:
+        return self
+
+    def __next__(self) -> bytes:
+        while not self._over:
+            try:
+                batch = next(self._tokens)
+            except StopIteration:
+                self._over = True
+                return DONE
+            except UpstreamError as error:
+                self._over = True
+                if error.kind is ErrorKind.CLIENT_GONE:
+                    break
+                return _error_event(error)
+            if not batch:
+                return PING
+            data = self._events(batch)
+            if data:
+                return data
+        raise StopIteration
+
+    def close(self) -> None:
+        self._tokens.close()
+        self._on_close()
+
+    def _events(self, batch: list[Chunk]) -> bytes:
+        if self._include_usage:
+            return b"".join([b"data: %b\n\n" % chunk.data for chunk in batch])
+        return b"".join([b"data: %b\n\n" % c.data for c in batch if not c.usage_only])
+
+
+def _error_event(error: UpstreamError) -> bytes:
+    policy = error.policy
+    message = f"The provider's stream was interrupted: {error.message}."
+    body = GatewayError(policy.status, message, code=policy.code, type=policy.type).body()
+    return b"data: %b\n\n" % orjson.dumps(body)
+
+
+def streamed(body: EventStream) -> Response:
+    response = Response(body, mimetype="text/event-stream")
+    response.headers["Cache-Control"] = "no-cache"
+    # nginx would gather events into its buffer.
+    response.headers["X-Accel-Buffering"] = "no"
+    return response
+
+
+def json_response(value: object, status: int = 200) -> Response:
+    return Response(orjson.dumps(value), status, mimetype="application/json")
+
+
+def error_response(error: GatewayError) -> Response:
+    """The one error shape, with ``Retry-After`` when a time is known."""
+    response = json_response(error.body(), error.status)
+    if error.retry_after is not None and error.status in (429, 503):
+        # Whole seconds, rounded up: a client that comes back then must find room.
+        response.headers["Retry-After"] = str(max(1, -int(-error.retry_after // 1)))
+    return response

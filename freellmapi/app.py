@@ -1,0 +1,200 @@
+"""The composition root: settings in, ready parts and the Flask application out."""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import uuid
+from collections.abc import Callable
+
+import gevent
+from flask import Flask, Response, g
+from werkzeug.exceptions import HTTPException
+
+from freellmapi import log as logs
+from freellmapi.api import blueprint as api
+from freellmapi.api import health
+from freellmapi.api.render import error_response
+from freellmapi.background import Background
+from freellmapi.config_file import ConfigFile, read_config
+from freellmapi.core.clock import Clock, SystemClock
+from freellmapi.core.errors import GatewayError, SettingsError
+from freellmapi.providers.endpoints import Endpoints
+from freellmapi.providers.local import LocalModel, LocalSettings
+from freellmapi.providers.transport import Proxies, Transport
+from freellmapi.providers.wires import WIRES
+from freellmapi.router.configuration import Configuration, Given
+from freellmapi.router.cooldowns import Cooldowns
+from freellmapi.router.execute import Tools
+from freellmapi.router.gateway import Gateway
+from freellmapi.router.ledger import MemoryLedger
+from freellmapi.router.restore import restore
+from freellmapi.services import EXTENSION, Services
+from freellmapi.settings import Settings
+from freellmapi.storage.config import ConfigStore
+from freellmapi.storage.db import Database
+from freellmapi.storage.keys import DuplicateKey, KeyStore
+from freellmapi.storage.request_log import RequestLog
+from freellmapi.storage.tokens import TokenStore
+from freellmapi.storage.vault import Vault, parse_key, verify
+
+log = logging.getLogger(__name__)
+
+MAX_BODY_BYTES = 25 * 1024 * 1024
+
+
+def build_services(settings: Settings, clock: Clock | None = None) -> Services:
+    """Open the database, check the encryption key, and put the parts together.
+
+    Raises ``SettingsError`` with the remedy; nothing is written when it does.
+    """
+    clock = clock or SystemClock()
+    vault = Vault(parse_key(settings.encryption_key))
+    file = read_config(settings.config_file) if settings.config_file else ConfigFile()
+    database = Database.open(settings.database_url)
+    try:
+        database.migrate()
+        verify(database, vault)
+        return _assemble(settings, file, clock, database, vault)
+    except SettingsError:
+        database.close()
+        raise
+
+
+def _assemble(
+    settings: Settings, file: ConfigFile, clock: Clock, database: Database, vault: Vault
+) -> Services:
+    keys, tokens = KeyStore(database, vault, clock), TokenStore(database, vault, clock)
+    config = ConfigStore(database)
+    tokens.ensure()
+    _store_keys(file, keys)
+    local = LocalModel(LocalSettings(settings.data_dir, settings.local_model), clock)
+    configuration = Configuration(keys, tokens, config, _given(settings, file, local))
+    request_log = RequestLog(database, clock)
+    transport = Transport(clock, _proxies(settings))
+    ledger = MemoryLedger()
+    restore(ledger, configuration.snapshot, request_log, clock.now())
+    tools = Tools(
+        transport=transport,
+        wires=WIRES,
+        endpoints=Endpoints(configuration, {"local": local}),
+        ledger=ledger,
+        cooldowns=Cooldowns(clock),
+        clock=clock,
+    )
+    return Services(
+        clock=clock,
+        new_id=lambda: f"req_{uuid.uuid4().hex}",
+        database=database,
+        keys=keys,
+        tokens=tokens,
+        config=config,
+        request_log=request_log,
+        configuration=configuration,
+        transport=transport,
+        local=local,
+        gateway=Gateway(configuration, tools, request_log, _reject_key(keys)),
+    )
+
+
+def create_app(settings: Settings, services: Services | None = None) -> Flask:
+    """The WSGI application. Tests pass ``services`` with parts of their own.
+
+    When it makes the services itself it also starts the background jobs, and stops both
+    at exit.
+    """
+    logs.configure(settings.log_format, settings.log_level)
+    app = Flask("freellmapi", static_folder=None)
+    app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
+    if services is None:
+        services = build_services(settings)
+        background = Background(services)
+        background.start()
+        atexit.register(services.close)
+        atexit.register(background.stop)
+    app.extensions[EXTENSION] = services
+    app.before_request(_name_request(services.new_id))
+    app.after_request(_show_request_id)
+    app.register_blueprint(api.bp)
+    app.register_blueprint(health.bp)
+    app.register_error_handler(GatewayError, error_response)
+    app.register_error_handler(HTTPException, _http_error)
+    app.register_error_handler(Exception, _internal_error)
+    return app
+
+
+def _name_request(new_id: Callable[[], str]) -> Callable[[], None]:
+    def name_request() -> None:
+        g.request_id = new_id()
+
+    return name_request
+
+
+def _show_request_id(response: Response) -> Response:
+    response.headers["X-Request-Id"] = g.get("request_id", "")
+    return response
+
+
+def _http_error(error: HTTPException) -> Response:
+    """Unknown paths, wrong methods and the like, in the one error shape."""
+    status = error.code or 500
+    name = (error.name or "error").lower().replace(" ", "_")
+    type = "invalid_request_error" if status < 500 else "api_error"
+    response = error_response(GatewayError(status, error.description or name, code=name, type=type))
+    if status == 405:
+        allowed = error.get_headers()
+        response.headers.extend([(k, v) for k, v in allowed if k == "Allow"])
+    return response
+
+
+def _internal_error(error: Exception) -> Response:
+    """The outermost edge: whatever nobody expected is logged and answered, never shown."""
+    log.exception("request=%s failed unexpectedly", g.get("request_id", ""))
+    return error_response(
+        GatewayError(
+            500,
+            "Something unexpected happened here. The log has it under this X-Request-Id.",
+            code="internal_error",
+            type="api_error",
+        )
+    )
+
+
+def _given(settings: Settings, file: ConfigFile, local: LocalModel) -> Given:
+    missing = local.unavailable_reason()
+    return Given(
+        env_key=settings.provider_key,
+        base_url=settings.base_url,
+        env_keys=tuple((k.provider, k.variable, k.label) for k in file.keys if k.variable),
+        chain=file.chain,
+        settings=file.settings,
+        providers=file.providers,
+        limits=file.limits,
+        without={"local": missing} if missing else {},
+        local_model=local.model_id(),
+        problems=file.problems,
+    )
+
+
+def _store_keys(file: ConfigFile, keys: KeyStore) -> None:
+    """Keys that the configuration file gives literally are kept like any other, once."""
+    literal = [(k.provider, k.key, k.label) for k in file.keys if k.variable is None]
+    literal += [(p["id"], p["key"], "") for p in file.providers if p.get("key", "none") != "none"]
+    for provider, secret, label in literal:
+        try:
+            keys.add(provider, secret, label)
+        except DuplicateKey:
+            continue
+
+
+def _reject_key(keys: KeyStore) -> Callable[[str, str], None]:
+    def reject(key_id: str, reason: str) -> None:
+        if key_id.isdigit():
+            # Off the hub, and nobody waits for it: the bench in memory is in force already.
+            gevent.get_hub().threadpool.spawn(keys.set_status, int(key_id), "invalid", reason)
+
+    return reject
+
+
+def _proxies(settings: Settings) -> Proxies:
+    return Proxies(settings.http_proxy, settings.https_proxy, ",".join(settings.no_proxy))

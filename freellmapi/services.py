@@ -1,0 +1,51 @@
+"""The ready parts of one process, and how views reach them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import cast
+
+from flask import current_app
+
+from freellmapi.core.clock import Clock
+from freellmapi.providers.local import LocalModel
+from freellmapi.providers.transport import Transport
+from freellmapi.router.configuration import Configuration
+from freellmapi.router.gateway import Gateway
+from freellmapi.storage.config import ConfigStore
+from freellmapi.storage.db import Database
+from freellmapi.storage.keys import KeyStore
+from freellmapi.storage.request_log import RequestLog
+from freellmapi.storage.tokens import TokenStore
+
+EXTENSION = "freellmapi"
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """Everything a view or a command may use; made by ``app.build_services``."""
+
+    clock: Clock
+    new_id: Callable[[], str]
+    database: Database
+    keys: KeyStore
+    tokens: TokenStore
+    config: ConfigStore
+    request_log: RequestLog
+    configuration: Configuration
+    transport: Transport
+    local: LocalModel
+    gateway: Gateway
+
+    def close(self) -> None:
+        """Stop what runs and flush what is held; in the order that loses nothing."""
+        self.request_log.close()
+        self.local.stop()
+        self.transport.close()
+        self.database.close()
+
+
+def services() -> Services:
+    """The parts that belong to the application of this request."""
+    return cast(Services, current_app.extensions[EXTENSION])
