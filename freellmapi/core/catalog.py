@@ -181,12 +181,19 @@ class Provider:
             url = url.replace(f"{{{name}}}", quote(parts[name], safe=""))
         return url
 
+    def env_ways(self) -> tuple[tuple[str, ...], ...]:
+        """The sets of variables that can give a key, the preferred one first."""
+        if self.key_fields:
+            return (self.env_vars,) if self.env_vars else ()
+        return tuple((name,) for name in self.env_vars)
+
     def env_key(self, environ: Mapping[str, str]) -> str | None:
         """The key as these variables give it, or None."""
-        found = [environ.get(name, "").strip() for name in self.env_vars]
-        if self.key_fields:
-            return ":".join(found) if found and all(found) else None
-        return next((value for value in found if value), None)
+        for way in self.env_ways():
+            parts = [environ.get(name, "").strip() for name in way]
+            if all(parts):
+                return ":".join(parts)
+        return None
 
 
 class Catalog:
