@@ -52,6 +52,13 @@ def finish_reason(raw: object) -> str | None:
     return word if word in FINISH else _FINISH_AS.get(word, "stop")
 
 
+def settled_finish(finish: str, calls: bool) -> str:
+    """``tool_calls`` exactly when there are calls, unless the answer was cut short."""
+    if calls:
+        return "tool_calls" if finish == "stop" else finish
+    return "stop" if finish == "tool_calls" else finish
+
+
 def bad_answer(message: str) -> UpstreamError:
     """A body that cannot be read, as an error."""
     return UpstreamError(ErrorKind.BAD_ANSWER, message, status=200)

@@ -11,8 +11,10 @@ import orjson
 from freellmapi.core.catalog import Model, Provider
 from freellmapi.core.chat import ChatRequest, Completion
 from freellmapi.core.clock import Clock, SystemClock
+from freellmapi.core.errors import UpstreamError
 from freellmapi.providers import answers, ollama
 from freellmapi.providers.chunks import usage_dict, usage_in
+from freellmapi.providers.openai_chunks import ChunkSettler
 from freellmapi.providers.openai_stream import OpenAIReader
 from freellmapi.providers.plain_text import TextReader
 from freellmapi.providers.quirks import RulesByModel
@@ -62,13 +64,25 @@ class OpenAIWire:
     def reader(
         self, provider: Provider, model: Model, tools: frozenset[str] = frozenset()
     ) -> OpenAIReader:
-        return OpenAIReader(
-            provider,
-            tools,
-            envelope=lambda event: self._envelope(event, model),
-            whole=lambda event: self._whole(event, model, tools),
-            new_call_id=self._new_call_id,
-        )
+        settler = ChunkSettler(tools, lambda event: self._envelope(event, model), self._new_call_id)
+        return OpenAIReader(provider, settler, lambda event: self._whole(event, model, tools))
+
+    def rescued(
+        self, body: bytes, provider: Provider, model: Model, tools: frozenset[str]
+    ) -> Completion | None:
+        """The tool calls in a refusal that quotes what the model wrote; None if there are none.
+
+        Groq answers 400 ``tool_use_failed`` with the text in ``error.failed_generation``.
+        """
+        try:
+            payload = answers.parsed(body)
+            text = payload["error"]["failed_generation"]
+            choice = {"message": {"content": text}, "finish_reason": "stop"}
+            completion = self._whole({"choices": [choice]}, model, tools)
+        except (UpstreamError, KeyError, TypeError):
+            return None
+        called = "tool_calls" in completion.body["choices"][0]["message"]
+        return completion if called else None
 
     def _whole(self, payload: dict[str, Any], model: Model, tools: frozenset[str]) -> Completion:
         choices = payload.get("choices")
@@ -95,10 +109,7 @@ class OpenAIWire:
         speaks = any(value for name, value in message.items() if name != "role")
         if not speaks and finish not in ("length", "content_filter"):
             raise answers.bad_answer("The answer is empty.")
-        if message.get("tool_calls"):
-            finish = "tool_calls" if finish == "stop" else finish
-        elif finish == "tool_calls":
-            finish = "stop"
+        finish = answers.settled_finish(finish, calls=bool(message.get("tool_calls")))
         answers.settle_logprobs(choice)
         kept = {name: value for name, value in choice.items() if name != "usage"}
         message = {"role": "assistant", "content": None, **message}
@@ -127,4 +138,4 @@ class OpenAIWire:
         )
 
     def _new_call_id(self) -> str:
-        return f"call_{self._new_id()[:24]}"
+        return f"call_{self._new_id()[-24:]}"

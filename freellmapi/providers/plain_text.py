@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from freellmapi.providers.dialects import ToolText
 from freellmapi.providers.think import ThinkSplitter
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Said:
-    """One piece of content, told apart."""
+    """One piece of content, told apart; calls are in OpenAI's form but for their ids."""
 
     reasoning: str = ""
     text: str = ""
@@ -22,24 +23,35 @@ class Said:
         )
 
 
+NOTHING = Said()
+
+
 class TextReader:
     """Reads an answer's content piece by piece; ``tools`` are the names that may be called."""
 
-    __slots__ = ("_think",)
+    __slots__ = ("_think", "_tools")
 
-    def __init__(self, tools: frozenset[str] = frozenset()) -> None:
+    def __init__(self, tools: frozenset[str]) -> None:
         self._think = ThinkSplitter()
+        self._tools = ToolText(tools) if tools else None
 
     def passes(self, text: str) -> bool:
         """Whether ``text`` is just text, so that it need not be read."""
-        return self._think.done
+        return self._think.done and (self._tools is None or self._tools.passes(text))
 
     def read(self, text: str) -> Said:
         """What can be told by now; the rest is held back."""
         reasoning, text = self._think.feed(text)
-        return Said(reasoning, text)
+        if self._tools is None:
+            return Said(reasoning, text)
+        text, calls = self._tools.feed(text)
+        return Said(reasoning, text, tuple(calls))
 
     def flush(self) -> Said:
         """What was held back when the answer ended."""
         reasoning, text = self._think.flush()
-        return Said(reasoning, text)
+        if self._tools is None:
+            return Said(reasoning, text)
+        before, calls = self._tools.feed(text)
+        after, more = self._tools.flush()
+        return Said(reasoning, before + after, (*calls, *more))

@@ -22,7 +22,8 @@ class StreamReader(Protocol):
     """Turns a streamed body into chunks, as the bytes come.
 
     Both methods raise ``UpstreamError``: ``BAD_ANSWER`` for what cannot be read, or what
-    ``classify`` makes of an error found inside the stream.
+    ``classify`` makes of an error found inside the stream. Chunks before a fault in the
+    same bytes are returned first.
     """
 
     ended: bool
