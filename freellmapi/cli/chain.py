@@ -18,7 +18,7 @@ def chain() -> None:
 @click.pass_obj
 def show(session: Session) -> None:
     """Print the chain, best first."""
-    _print(session, session.chain())
+    _print(session, session.snapshot.chain)
 
 
 @chain.command()
@@ -28,7 +28,7 @@ def show(session: Session) -> None:
 def move(session: Session, model: str, position: int) -> None:
     """Put MODEL (<provider>/<model id>) at POSITION, 1 being asked first."""
     ref = session.model(model).ref
-    entries = list(session.chain())
+    entries = list(session.snapshot.chain)
     moved = next(entry for entry in entries if entry.model.ref == ref)
     entries.remove(moved)
     entries.insert(position - 1, moved)
@@ -41,7 +41,7 @@ def move(session: Session, model: str, position: int) -> None:
 def reset(session: Session) -> None:
     """Go back to the catalog's own order, and to the models that it enables."""
     session.put_chain(())
-    _print(session, session.chain())
+    _print(session, session.snapshot.chain)
 
 
 def _print(session: Session, entries: tuple[ChainEntry, ...]) -> None:

@@ -10,6 +10,7 @@ from freellmapi import __version__
 from freellmapi.cli.chain import chain
 from freellmapi.cli.commands import Group
 from freellmapi.cli.doctor import doctor
+from freellmapi.cli.explain import explain
 from freellmapi.cli.keys import keys
 from freellmapi.cli.models import models
 from freellmapi.cli.serve import serve
@@ -51,5 +52,5 @@ def main(context: click.Context) -> None:
     context.ensure_object(Session)
 
 
-for command in (serve, keys, models, chain, token, doctor):
+for command in (serve, keys, models, chain, token, explain, doctor):
     main.add_command(command)

@@ -26,7 +26,7 @@ def list_models(session: Session, provider: str | None, everything: bool) -> Non
     wanted = session.provider(provider).id if provider else None
     found = [
         entry
-        for entry in session.chain()
+        for entry in session.snapshot.chain
         if (everything or entry.enabled or wanted) and wanted in (None, entry.model.provider)
     ]
     heading = ("MODEL", "CONTEXT", "CAN", "LIMITS", "")
@@ -53,7 +53,7 @@ def _set_enabled(session: Session, name: str, enabled: bool) -> None:
     ref = session.model(name).ref
     session.put_chain(
         replace(entry, enabled=enabled) if entry.model.ref == ref else entry
-        for entry in session.chain()
+        for entry in session.snapshot.chain
     )
     session.show(
         {"model": ref, "enabled": enabled}, f"{ref} is {'enabled' if enabled else 'disabled'}."

@@ -6,20 +6,22 @@ import difflib
 import json
 from collections.abc import Callable, Iterable
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from freellmapi.core.catalog import Catalog, Model, Provider
 from freellmapi.core.clock import Clock, SystemClock
-from freellmapi.providers.catalog import load_catalog
-from freellmapi.router.snapshot import ChainEntry, merged_chain
+from freellmapi.router.snapshot import ChainEntry, Snapshot
 from freellmapi.settings import Settings
-from freellmapi.storage.config import ChainRow, ConfigStore
+from freellmapi.storage.config import ChainRow
 from freellmapi.storage.db import Database
 from freellmapi.storage.keys import KeyStore
 from freellmapi.storage.tokens import TokenStore
 from freellmapi.storage.vault import Vault, parse_key, verify
+
+if TYPE_CHECKING:
+    from freellmapi.services import Services
 
 
 class Failed(click.ClickException):
@@ -41,16 +43,12 @@ class Refused(Failed):
 
 
 class Session:
-    """One run of the command: settings and stores, each made on first use."""
+    """One run of the command: settings and parts, each made on first use."""
 
     def __init__(
-        self,
-        load: Callable[[], Settings] = Settings.load,
-        clock: Clock | None = None,
-        load_catalog: Callable[[], Catalog] = load_catalog,
+        self, load: Callable[[], Settings] = Settings.load, clock: Clock | None = None
     ) -> None:
         self._load = load
-        self._load_catalog = load_catalog
         self.clock = clock or SystemClock()
         self.as_json = False
 
@@ -62,7 +60,7 @@ class Session:
     def database(self) -> Database:
         database = Database.open(self.settings.database_url)
         database.migrate()
-        click.get_current_context().find_root().call_on_close(database.close)
+        self._at_end(database.close)
         return database
 
     @cached_property
@@ -82,19 +80,26 @@ class Session:
         return TokenStore(self.database, vault, self.clock)
 
     @cached_property
-    def config(self) -> ConfigStore:
-        return ConfigStore(self.database)
+    def services(self) -> Services:
+        """The server's own parts, so that catalog, chain and plan are those it would have."""
+        # Half a second of imports, which a command such as ``token show`` need not wait for.
+        from freellmapi.app import build_services
 
-    @cached_property
+        services = build_services(self.settings, self.clock)
+        self._at_end(services.close)
+        return services
+
+    @property
+    def snapshot(self) -> Snapshot:
+        self.services.configuration.refresh()
+        return self.services.configuration.snapshot
+
+    @property
     def catalog(self) -> Catalog:
-        return self._load_catalog()
-
-    def chain(self) -> tuple[ChainEntry, ...]:
-        """The chain as the server uses it: stored order first, then models not in it yet."""
-        return merged_chain(self.catalog, [(row.ref, row.enabled) for row in self.config.chain()])
+        return self.snapshot.catalog
 
     def put_chain(self, chain: Iterable[ChainEntry]) -> None:
-        self.config.put_chain(ChainRow(entry.model.ref, entry.enabled) for entry in chain)
+        self.services.config.put_chain(ChainRow(entry.model.ref, entry.enabled) for entry in chain)
 
     def provider(self, name: str) -> Provider:
         """The provider of this id; a name nobody has is wrong usage, with near ones named."""
@@ -115,6 +120,10 @@ class Session:
         if not same:
             raise unknown("model", ref, self.catalog.by_ref)
         return same[0]
+
+    @staticmethod
+    def _at_end(close: Callable[[], None]) -> None:
+        click.get_current_context().find_root().call_on_close(close)
 
     def show(self, value: Any, text: str | None = None) -> None:
         """Prints ``value`` as JSON when that is wanted, else ``text``."""

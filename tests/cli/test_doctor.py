@@ -28,7 +28,7 @@ def test_a_fresh_set_up_lacks_only_keys(run: Run) -> None:
     found = report(run)
     assert {name for name, (state, _) in found.items() if state != "ok"} == {"keys"}
     assert "keys add" in found["keys"][1]
-    assert found["catalog"] == ("ok", "3 providers, 3 models")
+    assert found["catalog"][1].endswith(" models")
     assert "not running" in found["port"][1]
 
 
@@ -39,7 +39,7 @@ def test_one_line_each(run: Run) -> None:
 
 
 def test_a_key_is_enough(run: Run, environ: dict[str, str]) -> None:
-    environ["ALPHA_API_KEY"] = "al_12345678"
+    environ["GROQ_API_KEY"] = "gsk_12345678"
     assert report(run)["keys"] == ("ok", "0 stored, 1 from the environment")
 
 
