@@ -16,7 +16,10 @@ LAB = """
 id = "lab"
 base_url = "http://127.0.0.1:9/v1"
 key = "none"
-models = [{ id = "alpha", context = 4096, tools = false, limits = { rpm = 30 } }, { id = "beta", tools = true }]
+models = [
+    { id = "alpha", context = 4096, tools = false, limits = { rpm = 30 } },
+    { id = "beta", tools = true },
+]
 """
 
 Run = Callable[..., Result]
