@@ -36,6 +36,8 @@ READ_BYTES = 65_536
 MAX_HEAD_BYTES = 256 * 1024
 MAX_BODY_BYTES = 64 * 1024 * 1024
 POOL_SIZE = 10_000
+RESOLVED_FOR = 30.0
+"""Seconds for which a host's addresses are not asked for again."""
 USER_AGENT = f"freellmapi/{__version__}"
 METADATA_ADDRESSES = frozenset({"100.100.100.200", "fd00:ec2::254"})
 
@@ -93,8 +95,16 @@ def is_refused_address(address: str) -> bool:
 class _AlivePool(ConnectionPool):
     """Connections of one origin, with addresses checked after DNS."""
 
+    clock: Clock
+    _resolved: tuple[float, list[Any]] = (0.0, [])
+
     def _resolve(self) -> list[Any]:
-        found = super()._resolve()
+        # gevent resolves in a pool of ten threads, literal addresses too: a thousand streams
+        # that start at once would queue there, so an answer is kept for a while.
+        good_until, found = self._resolved
+        if self.clock.monotonic() >= good_until:
+            found = super()._resolve()
+            self._resolved = (self.clock.monotonic() + RESOLVED_FOR, found)
         allowed = [info for info in found if not is_refused_address(str(info[4][0]))]
         if found and not allowed:
             raise OSError("the address is link-local or a metadata service: refused")
@@ -135,7 +145,7 @@ class _Parser(HTTPResponse):
 class _Origin:
     """The connections to one origin, and how requests to it begin."""
 
-    pool: ConnectionPool
+    pool: _AlivePool
     name: str
     prefix: str = ""
     """Before the target when a plain-HTTP proxy is asked."""
@@ -344,6 +354,7 @@ class Transport:
         if found is None:
             proxy = self._proxies.for_origin(scheme, host)
             found = self._origins[key] = _new_origin(scheme, host, number, proxy)
+            found.pool.clock = self._clock
         return found
 
 
