@@ -63,6 +63,7 @@ class AnswerStream:
         self._output = 0.0
         self._last = b""
         self._finish: str | None = None
+        self._fault: UpstreamError | None = None
         self._done = False
         self._ended = False
 
@@ -127,13 +128,25 @@ class AnswerStream:
 
     def _read(self, timeout: float) -> tuple[list[Chunk], bool]:
         """(chunks, whether the body is over)."""
+        if self._fault is not None:
+            raise self._fault
         data = self._response.next_bytes(timeout)
         batch = self._reader.feed(data) if data else self._reader.close()
+        if data and self._reader.ended:
+            batch += self._rest()
         self._note(batch)
-        over = not data or self._reader.ended
+        over = self._fault is None and (not data or self._reader.ended)
         if over:
             self._done = True
         return batch, over
+
+    def _rest(self) -> list[Chunk]:
+        """What the reader still has after its end; a fault behind good chunks waits for them."""
+        try:
+            return self._reader.close()
+        except UpstreamError as fault:
+            self._fault = fault
+            return []
 
     def _read_tail(self) -> tuple[list[Chunk], bool]:
         """What still comes after the finish_reason: usage, ``[DONE]``, or nothing at all."""
@@ -142,7 +155,9 @@ class AnswerStream:
         except UpstreamError as exc:
             if exc.kind is ErrorKind.CLIENT_GONE:
                 raise
-            batch = self._reader.close()
+            # The answer is whole: what goes wrong behind it harms nobody.
+            self._done = True
+            batch = self._rest()
             self._note(batch)
             return batch, True
 
