@@ -11,14 +11,15 @@ import orjson
 
 Form = Literal["json", "html", "text", "empty"]
 
-_MAX_DEPTH = 5
+_MAX_DEPTH = 7
 _MAX_ITEMS = 10
-_MAX_TEXT = 100_000
+_MAX_TEXT = 8_000
+_MAX_REASON = 4_000
 _NESTED = ("error", "errors", "innererror", "inner_error", "detail", "details", "base_resp")
 _CODES = ("code", "type", "status", "error_code", "errorCode", "error_type", "reason")
 _STATUS_CODES = ("status_code", "statusCode", "http_status")
 _REASONS = ("message", "msg", "status_msg", "detail", "error", "error_description", "title")
-_HTML = re.compile(r"\s*(?:<!--.*?-->\s*)*<(?:!doctype html|html|head|body)\b", re.I | re.S)
+_HTML = ("<!doctype html", "<html", "<head", "<body")
 _TITLE = re.compile(r"<(title|h1)[^>]*>(.*?)</\1>", re.I | re.S)
 _TAG = re.compile(r"<(script|style)\b.*?</\1>|<[^>]*>", re.I | re.S)
 
@@ -65,7 +66,7 @@ def read(payload: object, status: int) -> ErrorBody:
     nodes = tuple(_nodes(payload, _MAX_DEPTH))
     metadata = next((m for n in nodes if isinstance(m := n.get("metadata"), Mapping)), {})
     status = _status(nodes, status)
-    upstream = "provider_name" in metadata or "raw" in metadata
+    upstream = bool(metadata.get("provider_name") or metadata.get("raw"))
     raw = _raw(metadata) if upstream else ()
     codes = _codes((*nodes, metadata, *(raw if status in (400, 413, 422) else ())))
     first = nodes[0] if nodes else {}
@@ -73,7 +74,7 @@ def read(payload: object, status: int) -> ErrorBody:
         status,
         payload,
         "json",
-        _reason(nodes, raw, metadata) or _scalar(payload),
+        (_reason(nodes, raw, metadata) or _scalar(payload))[:_MAX_REASON],
         codes,
         upstream=upstream,
         moderated=isinstance(metadata.get("reasons"), list),
@@ -86,21 +87,25 @@ def read(payload: object, status: int) -> ErrorBody:
 
 
 def _text(text: str, status: int) -> ErrorBody:
-    text = text[:_MAX_TEXT]
-    if _HTML.match(text):
+    text = text[:_MAX_TEXT].strip()
+    head = text[:1000].lower()
+    if head.startswith("<") and any(mark in head for mark in _HTML):
         title = _TITLE.search(text)
-        return ErrorBody(status, text, "html", _TAG.sub(" ", title[2] if title else text))
-    return ErrorBody(status, text, "text", text)
+        text = _TAG.sub(" ", title[2] if title else text)
+        return ErrorBody(status, None, "html", text[:_MAX_REASON])
+    return ErrorBody(status, text, "text", text[:_MAX_REASON])
 
 
 def _nodes(value: object, depth: int) -> Iterator[Mapping[str, object]]:
     """The objects that describe the error, the outermost first."""
     if isinstance(value, str):
         value = _json_in(value)
+    if not depth:
+        return
     if isinstance(value, list):
         for item in value[:_MAX_ITEMS]:
-            yield from _nodes(item, depth)
-    elif isinstance(value, Mapping) and depth:
+            yield from _nodes(item, depth - 1)
+    elif isinstance(value, Mapping):
         yield value
         for name in (*_NESTED, "message"):
             yield from _nodes(value.get(name), depth - 1)

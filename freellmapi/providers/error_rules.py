@@ -105,9 +105,7 @@ ADMITTED: Mapping[int, frozenset[ErrorKind]] = MappingProxyType(
         404: frozenset({K.MODEL_FORBIDDEN, K.MODEL_GONE, K.REQUEST_REFUSED}),
         410: frozenset(),
         413: frozenset(),
-        429: frozenset(
-            {K.DAILY_QUOTA, K.OUT_OF_CREDIT, K.RATE_LIMITED, K.SERVER_ERROR, K.CONTEXT_TOO_LONG}
-        ),
+        429: frozenset({K.DAILY_QUOTA, K.OUT_OF_CREDIT, K.RATE_LIMITED, K.SERVER_ERROR}),
     }
 )
 ADMITTED_5XX = frozenset({K.CONTEXT_TOO_LONG, K.CONTENT_POLICY})
@@ -278,7 +276,12 @@ SPOKEN: Mapping[str, tuple[Words, ...]] = MappingProxyType(
             _words(r"^API key (?:not valid|expired|not found)", KEY_REJECTED, 400),
             _words(r"\bAPI key was reported as leaked\b", KEY_REJECTED, 400, 403),
             _words(r"\bUser location is not supported\b", KEY_FORBIDDEN, 400, 403),
-            _words(r"\bbilling\b.{0,40}\b(?:enable|required|disabled)\b", KEY_FORBIDDEN, 400, 403),
+            _words(
+                r"\benable billing\b|\bbilling\b.{0,40}\b(?:required|disabled)\b",
+                KEY_FORBIDDEN,
+                400,
+                403,
+            ),
             _words(r"\b(?:API|Service)\b.{0,80}\b(?:disabled|blocked)\b", KEY_FORBIDDEN, 403),
             # The OpenAI door of Gemini may leave the details out and say it in the message.
             _words(r"\blimit: 0\b", Verdict(K.MODEL_FORBIDDEN), 429),
@@ -299,6 +302,7 @@ SPOKEN: Mapping[str, tuple[Words, ...]] = MappingProxyType(
             _words(r"\bfree-models-per-day", Verdict(K.DAILY_QUOTA, Bench.POOL), 429),
             # A paid model or a huge max_tokens: the free ones may still be served.
             _words(r"\bcan only afford\b", Verdict(K.OUT_OF_CREDIT, Bench.KEY_MODEL), 402),
+            _words(r"\bKey limit exceeded\b", OUT_OF_CREDIT, 402, 403),
             _words(r"\bdata policy\b|\bprivacy settings?\b", MODEL_FORBIDDEN, 404),
             _words(r"\bNo allowed providers\b", MODEL_FORBIDDEN, 404),
             _words(r"\bNo endpoints found that (?:support|can handle)", UNFIT, 404),
@@ -343,13 +347,15 @@ _CONTEXT = (
     r"\bprompt is too long\b|\btoo large for model with \d+ maximum context\b",
     r"\btoo many tokens\b|\bexceeded model token limit\b",
     r"\breduce the length of the (?:messages|prompt|input)\b",
-    r"\binputs tokens \+ max_new_tokens must be\b",
+    r"\binputs`? tokens \+ `?max_new_tokens`? must be\b",
     r"\bRequest too large for\b",
 )
 _GONE = (
-    r"\bmodel\b.{0,120}\b(?:does not exist|not exist|not found|is not available|no longer"
-    r" (?:available|supported)|has been (?:deprecated|decommissioned|retired|removed)|unknown)\b",
-    r"\b(?:unknown|no such|invalid) model\b",
+    # Only the id may stand between: "model x: unknown name 'foo'" is about the request.
+    r"\bmodels?[ :/]*[`'\"]?[\w./:@+-]*[`'\"]?,? (?:does not exist|not exist|(?:was |is )?not found"
+    r"|is not available|is not a valid model|(?:is )?no longer (?:available|supported)"
+    r"|has been (?:deprecated|decommissioned|retired|removed))",
+    r"\b(?:unknown|no such|invalid) model\b|\bis not a valid model\b",
     r"\bNo endpoints found for\b",
 )
 WORDS: tuple[Words, ...] = (
@@ -390,7 +396,12 @@ WORDS: tuple[Words, ...] = (
     ),
     _words(r"\brate limit|\btoo many requests\b", RATE_LIMITED, 200, 400, 403),
     _words(
-        r"\b(?:over(?:loaded|capacity)|no capacity|at capacity|too busy)\b", BUSY, 200, 400, 403
+        r"\boverloaded\b|\b(?:no|at|over|maximum) capacity\b|\btoo busy\b",
+        BUSY,
+        200,
+        400,
+        403,
+        429,
     ),
 )
 """Sentences of no provider in particular, read last."""
@@ -404,7 +415,9 @@ WINDOWS: tuple[Words, ...] = (
     ),
     _words(r"\bper[ _-]?hour\b|/ ?h(?:our)?\b|\bhourly\b", HOURLY),
     _words(
-        r"\bper[ _-]?day\b|/ ?day\b|\bdaily\b|\b[RT]PD\b|\b24[ -]hours?\b|PerDay|ByDay", DAILY_QUOTA
+        r"\bper[ _-]?day\b|/ ?day\b|\bdaily\b|\b[RT]PD\b|\b24[ -]hours?\b|PerDay|ByDay"
+        r"|\btoday's\b|\btomorrow\b",
+        DAY_NAMED,
     ),
     _words(r"\bper[ _-]?(?:week|month)\b|/ ?month\b|\bmonthly\b|\bweekly\b", DAY_NAMED),
 )
@@ -423,7 +436,7 @@ SIZES: tuple[re.Pattern[str], ...] = tuple(
         r"\bcontext (?:size|window|length)(?: limit)? \(?(\d[\d,]*)",
         r"\bwhile limit is (\d[\d,]*)",
         r"\btoken limit:? (\d[\d,]*)",
-        r"\bmax_new_tokens must be <= (\d[\d,]*)",
+        r"\bmax_new_tokens`? must be <= (\d[\d,]*)",
         r"\bMax size: (\d[\d,]*) tokens",
     )
 )

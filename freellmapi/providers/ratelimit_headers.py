@@ -16,7 +16,7 @@ Window = Literal["rpm", "rpd", "tpm", "tpd", "month_requests", "month_tokens"]
 
 WINDOWS: tuple[str, ...] = get_args(Window)
 
-_COUNT = re.compile(r"\d{1,15}(?:\.\d+)?")
+_COUNT = re.compile(r"\d{1,15}(?:\.\d{1,9})?", re.ASCII)
 # "... on tokens per day (TPD): Limit 100000, Used 99000, Requested 2000" (Groq, OpenAI).
 _NAMED_CAP = re.compile(r"\((RPM|RPD|TPM|TPD)\): Limit (\d{1,12})\b")
 

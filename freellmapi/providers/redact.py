@@ -6,11 +6,11 @@ import re
 
 MAX_MESSAGE = 300
 MASK = "[redacted]"
-_MAX_READ = 20_000
+_MAX_READ = 1_500
 
 _SECRETS = (
     # Named by what stands before them. The scheme alone ("Bearer token") is no secret.
-    re.compile(r"\b(?:Bearer|Basic|Token)\s+(?=\S*[\d*.…_-])[^\s\"',;]{6,}", re.IGNORECASE),
+    re.compile(r"\b(?:Bearer|Basic|Token)\s+(?=\S*[\d*…_-]|\S+\.\S)[^\s\"',;]{6,}", re.IGNORECASE),
     re.compile(
         r"(?<=[?&])(?:key|api[-_]?key|token|access[-_]token)=[^\s&\"']+",
         re.IGNORECASE,
@@ -32,14 +32,13 @@ _SECRETS = (
     re.compile(r"[^\s\"'`]*\*{3,}[^\s\"'`]*"),
     # Named by their look.
     re.compile(r"\b[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\b"),
-    re.compile(r"(?=[A-Za-z0-9_-]*\d)(?=[A-Za-z0-9_-]*[A-Z])(?=[A-Za-z0-9_-]*[a-z])[\w-]{32,}"),
+    # A model's id is as long, but made of short words.
+    re.compile(
+        r"(?=[\w-]*\d)(?=[\w-]*[A-Z])(?=[\w-]*[a-z])(?=[\w-]*[A-Za-z0-9]{13})[A-Za-z0-9_-]{32,}"
+    ),
 )
 _LONG_TOKEN = re.compile(r"[A-Za-z0-9]{32,}(?:[.:][A-Za-z0-9_-]{6,})*")
 _CAMEL_CASE = re.compile(r"(?:[A-Z][a-z]{2,14})+")
-# C0 and C1 controls, zero-width and direction marks, line separators, lone surrogates.
-_UNPRINTABLE = re.compile(
-    "[\x00-\x08\x0e-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]"
-)
 
 
 def redact(text: str) -> str:
@@ -54,10 +53,17 @@ def one_line(text: str, limit: int = MAX_MESSAGE) -> str:
     if len(text) > _MAX_READ:
         # The last word may be half a key, which would not be known as one.
         text = text[:_MAX_READ].rpartition(" ")[0]
-    text = redact(" ".join(_UNPRINTABLE.sub("", text).split()))
+    text = redact(" ".join(_printable(text).split()))
     return text if len(text) <= limit else text[: limit - 1].rstrip() + "…"
 
 
 def _mask_token(match: re.Match[str]) -> str:
     # GenerateRequestsPerDayPerProjectPerModel is long, and words.
     return match[0] if _CAMEL_CASE.fullmatch(match[0]) else MASK
+
+
+def _printable(text: str) -> str:
+    """Without controls, direction marks, zero-width characters and lone surrogates."""
+    if text.isprintable():
+        return text
+    return "".join(c for c in text if c.isprintable() or c.isspace())

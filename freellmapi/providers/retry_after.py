@@ -11,9 +11,9 @@ from zoneinfo import ZoneInfo
 from freellmapi.core.errors import DAY
 
 _UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "ns": 1e-9}
-_PART = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ms|us|µs|ns|h|m|s)")
-_DURATION = re.compile(rf"(?:{_PART.pattern})+")
-_NUMBER = re.compile(r"\d{1,15}(?:\.\d{1,9})?")
+_PART = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ms|us|µs|ns|h|m|s)", re.ASCII)
+_DURATION = re.compile(rf"(?:{_PART.pattern})+", re.ASCII)
+_NUMBER = re.compile(r"\d{1,15}(?:\.\d{1,9})?", re.ASCII)
 _PROSE = re.compile(
     r"\b(?:(?:try|try it|retry|again|wait|available|reset|resets)(?:\s+again)?)"
     r"(?:\s+(?:in|after|for|at least|about|another))*\s+"
@@ -35,7 +35,7 @@ _FIELDS = ("retry_after", "retryAfter", "retry_after_seconds", "estimated_time")
 _NESTED = ("error", "errors", "detail", "details", "metadata")
 _EPOCH = 1e9
 _EPOCH_MS = 1e12
-_MAX_DEPTH = 4
+_MAX_DEPTH = 6
 
 
 def stated_wait(headers: Mapping[str, str], payload: object, now: float) -> float | None:
@@ -160,10 +160,12 @@ def _headers_in(payload: object) -> dict[str, str]:
 
 def _objects(value: object, depth: int) -> Iterator[Mapping[str, object]]:
     """The JSON objects of an error body that may carry a wait, the outermost first."""
+    if not depth:
+        return
     if isinstance(value, list):
         for item in value[:20]:
-            yield from _objects(item, depth)
-    elif isinstance(value, Mapping) and depth:
+            yield from _objects(item, depth - 1)
+    elif isinstance(value, Mapping):
         yield value
         for name in _NESTED:
             yield from _objects(value.get(name), depth - 1)
