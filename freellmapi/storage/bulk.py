@@ -12,18 +12,20 @@ from collections.abc import Collection, Iterable, Sequence
 from functools import cache
 from itertools import chain
 
-from sqlalchemy import Connection, Table
+from sqlalchemy import Table
+
+from freellmapi.storage.writer import Writer
 
 _SIZES = (64, 16, 4, 1)
 
 
-def add(connection: Connection, table: Table, rows: Sequence[tuple[object, ...]]) -> None:
+def add(writer: Writer, table: Table, rows: Sequence[tuple[object, ...]]) -> None:
     """Inserts rows that hold a value for each column of the table, in its order."""
-    _insert(connection, table, rows, ())
+    _insert(writer, table, rows, ())
 
 
 def count(
-    connection: Connection,
+    writer: Writer,
     table: Table,
     rows: Iterable[tuple[object, ...]],
     counters: Collection[str],
@@ -32,22 +34,21 @@ def count(
 
     No two of the rows may have the same key. They are written in the order of their keys.
     """
-    _insert(connection, table, sorted(rows), tuple(counters))
+    _insert(writer, table, sorted(rows), tuple(counters))
 
 
 def _insert(
-    connection: Connection,
+    writer: Writer,
     table: Table,
     rows: Sequence[tuple[object, ...]],
     counters: tuple[str, ...],
 ) -> None:
-    mark = "?" if connection.dialect.paramstyle == "qmark" else "%s"
     start = 0
     for size in _SIZES:
         while len(rows) - start >= size:
             piece = rows[start : start + size]
-            connection.exec_driver_sql(
-                _statement(table, size, mark, counters), tuple(chain.from_iterable(piece))
+            writer.execute(
+                _statement(table, size, writer.mark, counters), tuple(chain.from_iterable(piece))
             )
             start += size
 

@@ -9,9 +9,6 @@ from freellmapi.storage.tables import counters
 #: Changes with every write that a running server has to take over.
 CONFIG = "config"
 
-#: The last row id given out in the request log.
-REQUEST_LOG = "request_log"
-
 
 def advance(connection: Connection, name: str, by: int = 1) -> int:
     """Adds ``by`` and returns the new value; other writers of the counter wait their turn."""

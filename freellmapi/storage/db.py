@@ -55,12 +55,9 @@ class Database:
     @contextmanager
     def begin(self) -> Iterator[Connection]:
         """A write transaction: committed at the end of the block, rolled back on an error."""
-        with self.writer() as connection, connection.begin():
+        connection = self.engine.connect().execution_options(**{_WRITES: True})
+        with connection, connection.begin():
             yield connection
-
-    def writer(self) -> Connection:
-        """A connection whose every transaction is one that writes, for who keeps it."""
-        return self.engine.connect().execution_options(**{_WRITES: True})
 
     def connect(self) -> Connection:
         """A connection to read from; a write on it may find the database locked."""

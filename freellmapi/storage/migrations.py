@@ -47,7 +47,7 @@ MIGRATIONS: tuple[Migration, ...] = (
         "001-keys-tokens-config",
         (
             "CREATE TABLE counters (name TEXT PRIMARY KEY, value BIGINT NOT NULL)",
-            "INSERT INTO counters (name, value) VALUES ('config', 1), ('request_log', 0)",
+            "INSERT INTO counters (name, value) VALUES ('config', 1)",
             "CREATE TABLE vault_canary (id INTEGER PRIMARY KEY, sealed {blob} NOT NULL)",
             """CREATE TABLE provider_keys (
                 id {id},
@@ -125,7 +125,6 @@ MIGRATIONS: tuple[Migration, ...] = (
                 cached_tokens BIGINT,
                 PRIMARY KEY (log_id, n)
             ){keyed}""",
-            "CREATE INDEX attempts_started_at ON attempts (started_at)",
         ),
     ),
     Migration(

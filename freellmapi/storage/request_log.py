@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection, Row, Select, delete, select
-from sqlalchemy.exc import InterfaceError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError
 
 from freellmapi.core.clock import Clock
 from freellmapi.storage import bulk, rollups
-from freellmapi.storage.counters import REQUEST_LOG, advance
 from freellmapi.storage.db import Database
 from freellmapi.storage.group_commit import Closed, GroupCommit
 from freellmapi.storage.logged import (
@@ -23,6 +21,7 @@ from freellmapi.storage.logged import (
     request_values,
 )
 from freellmapi.storage.tables import attempts, requests
+from freellmapi.storage.writer import Writer, is_passing
 
 __all__ = ["LogWriteError", "LoggedRequest", "RequestLog", "UsageRow"]
 
@@ -32,10 +31,8 @@ log = logging.getLogger(__name__)
 _BACKOFF = (0.05, 0.2, 0.8)
 _PRUNE_BATCH = 500
 
-# The database is away, locked or full: the rows are not to blame and may go in later.
-_PASSING = (OperationalError, InterfaceError)
-# What the driver raises for a value it cannot store (lone surrogates, integers over 64 bits).
-_UNSTORABLE = (SQLAlchemyError, ValueError, OverflowError, TypeError)
+#: Seconds that an attempt may start after its request came.
+_LONGEST_REQUEST = 3_600.0
 
 
 class LogWriteError(Exception):
@@ -61,7 +58,8 @@ class RequestLog:
         self._database = database
         self._clock = clock
         self._group = GroupCommit(self._write)
-        self._connection: Connection | None = None
+        self._writer: Writer | None = None
+        self._refused = _refusals(database)
         self._reported: BaseException | None = None
         self.failures = 0
         """Rows that could not be written since the start."""
@@ -84,7 +82,7 @@ class RequestLog:
     def close(self) -> None:
         """Returns when all that was appended is committed or refused."""
         self._group.close()
-        self._drop_connection()
+        self._drop_writer()
 
     def recent(self, limit: int, before_id: int | None = None) -> tuple[LoggedRequest, ...]:
         """The newest rows, newest first; those older than row ``before_id`` if given."""
@@ -112,7 +110,8 @@ class RequestLog:
             select(
                 c.started_at, c.provider, c.model, c.key_id, c.prompt_tokens, c.completion_tokens
             )
-            .where(c.started_at >= since, c.spent)
+            .join(requests, requests.c.id == c.log_id)
+            .where(requests.c.at >= since - _LONGEST_REQUEST, c.started_at >= since, c.spent)
             .order_by(c.started_at)
         )
         second = 0
@@ -148,7 +147,7 @@ class RequestLog:
         error = self._try(rows)
         if error is None:
             return {}
-        if len(rows) == 1 or isinstance(error, _PASSING):
+        if len(rows) == 1 or self._is_passing(error):
             self.failures += len(rows)
             return dict.fromkeys(range(len(rows)), error)
         # One row that cannot be stored must not take the others with it.
@@ -162,40 +161,36 @@ class RequestLog:
             try:
                 self._transact(rows)
                 return None
-            except _UNSTORABLE as exc:
-                self._drop_connection()
-                if wait is None or not isinstance(exc, _PASSING):
+            except self._refused as exc:
+                self._drop_writer()
+                if wait is None or not self._is_passing(exc):
                     return exc
                 self._clock.sleep(wait)
         return None
 
     def _transact(self, rows: Sequence[LoggedRequest]) -> None:
-        if self._connection is None:
-            self._connection = self._database.writer()
-        connection = self._connection
-        with connection.begin():
-            # The counter's row is locked first, so that writers of several processes queue
-            # here and cannot lock each other out over the sums below.
-            first = advance(connection, REQUEST_LOG, len(rows)) - len(rows) + 1
+        writer = self._writer = self._writer or Writer(self._database.engine)
+        with writer.transaction():
+            first = 1 + writer.scalar("SELECT coalesce(max(id), 0) FROM requests")
             numbered = list(enumerate(rows, first))
-            bulk.add(connection, requests, [request_values(id, row) for id, row in numbered])
-            bulk.add(
-                connection,
-                attempts,
-                [
-                    attempt_values(id, n, attempt)
-                    for id, row in numbered
-                    for n, attempt in enumerate(row.attempts)
-                ],
-            )
-            rollups.record(connection, rows)
+            bulk.add(writer, requests, [request_values(id, row) for id, row in numbered])
+            tried = [
+                attempt_values(id, n, attempt)
+                for id, row in numbered
+                for n, attempt in enumerate(row.attempts)
+            ]
+            bulk.add(writer, attempts, tried)
+            rollups.record(writer, rows)
         self.transactions += 1
 
-    def _drop_connection(self) -> None:
-        if self._connection is not None:
-            connection, self._connection = self._connection, None
-            with suppress(SQLAlchemyError):
-                connection.close()
+    def _is_passing(self, error: Exception) -> bool:
+        # Opening a connection is still SQLAlchemy's, and so are the errors of that.
+        return isinstance(error, DBAPIError) or is_passing(self._database.engine, error)
+
+    def _drop_writer(self) -> None:
+        if self._writer is not None:
+            self._writer.close()
+            self._writer = None
 
     # And this again on the callers' side.
 
@@ -204,6 +199,13 @@ class RequestLog:
         if error is not self._reported:
             self._reported = error
             log.error("request log not written failures=%d: %s", self.failures, _said(error))
+
+
+def _refusals(database: Database) -> tuple[type[Exception], ...]:
+    """What writing may raise: the driver's errors, or Python's for a value it cannot bind
+    (lone surrogates, integers over 64 bits)."""
+    driver_error = database.engine.dialect.loaded_dbapi.Error
+    return (DBAPIError, driver_error, ValueError, OverflowError, TypeError)
 
 
 def _read(connection: Connection, query: Select[Any]) -> tuple[LoggedRequest, ...]:
@@ -227,5 +229,5 @@ def _usage_rows(
 
 
 def _said(error: BaseException) -> str:
-    """The driver's own words; SQLAlchemy's would repeat the row."""
-    return str(getattr(error, "orig", None) or type(error).__name__)
+    """The driver's own words; SQLAlchemy's would add the statement."""
+    return str(getattr(error, "orig", error))

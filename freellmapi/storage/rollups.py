@@ -12,12 +12,13 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import func, select
 
 from freellmapi.core.route import Attempt
 from freellmapi.storage import bulk, tables
 from freellmapi.storage.db import Database
 from freellmapi.storage.logged import LoggedRequest
+from freellmapi.storage.writer import Writer
 
 HOUR = 3_600
 
@@ -133,7 +134,7 @@ def percentile(buckets: Mapping[int, int], p: float) -> float | None:
     return None
 
 
-def record(connection: Connection, rows: Sequence[LoggedRequest]) -> None:
+def record(writer: Writer, rows: Sequence[LoggedRequest]) -> None:
     """Adds rows of the log to the sums, inside the transaction that logs them."""
     sums: dict[_Group, _Sums] = {}
     buckets: dict[_LatencyKey, int] = {}
@@ -142,8 +143,8 @@ def record(connection: Connection, rows: Sequence[LoggedRequest]) -> None:
         for attempt in row.attempts:
             _add_attempt(sums, row, attempt)
         _add_latencies(buckets, row)
-    bulk.count(connection, tables.rollups, [(*k, *v) for k, v in sums.items()], _COUNTERS)
-    bulk.count(connection, tables.latencies, [(*k, n) for k, n in buckets.items()], ("n",))
+    bulk.count(writer, tables.rollups, [(*k, *v) for k, v in sums.items()], _COUNTERS)
+    bulk.count(writer, tables.latencies, [(*k, n) for k, n in buckets.items()], ("n",))
 
 
 def _add_request(sums: dict[_Group, _Sums], row: LoggedRequest) -> None:

@@ -1,0 +1,116 @@
+"""Writing together: who waits for what, and that nobody waits for ever."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping, Sequence
+
+import gevent
+import pytest
+
+from freellmapi.storage.group_commit import Closed, GroupCommit
+
+TIMEOUT = 20.0
+
+
+class Journal:
+    """Writes to memory; a batch with ``gate`` in it waits until the gate is opened."""
+
+    def __init__(self) -> None:
+        self.batches: list[list[int]] = []
+        self.gate = -1
+        self.entered = threading.Event()
+        self.opened = threading.Event()
+
+    def write(self, items: Sequence[int]) -> Mapping[int, Exception]:
+        if self.gate in items:
+            self.entered.set()
+            assert self.opened.wait(TIMEOUT)
+        if 666 in items:
+            raise RuntimeError("the one that is refused")
+        self.batches.append(list(items))
+        return {n: ValueError(str(item)) for n, item in enumerate(items) if item < 0}
+
+
+@pytest.fixture
+def journal() -> Journal:
+    return Journal()
+
+
+@pytest.fixture
+def group(journal: Journal) -> GroupCommit[int]:
+    return GroupCommit(journal.write)
+
+
+def test_an_item_is_written_when_add_returns(group: GroupCommit[int], journal: Journal) -> None:
+    assert group.add(1) is None
+    assert group.add(2) is None
+    assert journal.batches == [[1], [2]]
+
+
+def test_what_gathers_during_a_write_goes_into_one(
+    group: GroupCommit[int], journal: Journal
+) -> None:
+    journal.gate = 0
+    first = gevent.spawn(group.add, 0)
+    gevent.sleep(0)
+    assert journal.entered.wait(TIMEOUT)
+    others = [gevent.spawn(group.add, n) for n in range(1, 51)]
+    gevent.sleep(0)
+    assert not any(other.ready() for other in others)
+    journal.opened.set()
+    gevent.joinall([first, *others], timeout=TIMEOUT, raise_error=True)
+    assert journal.batches == [[0], list(range(1, 51))]
+
+
+def test_each_caller_gets_its_own_error(group: GroupCommit[int]) -> None:
+    callers = [gevent.spawn(group.add, n) for n in (1, -2, 3)]
+    gevent.joinall(callers, timeout=TIMEOUT, raise_error=True)
+    assert [caller.value and str(caller.value) for caller in callers] == [None, "-2", None]
+
+
+def test_a_write_that_raises_fails_its_batch_and_not_the_next(group: GroupCommit[int]) -> None:
+    assert isinstance(group.add(666), RuntimeError)
+    assert group.add(667) is None
+
+
+def test_plain_threads_share_it_too(group: GroupCommit[int], journal: Journal) -> None:
+    threads = [
+        threading.Thread(target=lambda start: [group.add(start + n) for n in range(50)], args=(s,))
+        for s in range(100, 900, 100)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(TIMEOUT)
+    written = sorted(item for batch in journal.batches for item in batch)
+    assert written == [s + n for s in range(100, 900, 100) for n in range(50)]
+
+
+def test_a_caller_that_is_killed_leaves_the_others_be(
+    group: GroupCommit[int], journal: Journal
+) -> None:
+    journal.gate = 0
+    first, killed, last = (gevent.spawn(group.add, n) for n in range(3))
+    gevent.sleep(0)
+    killed.kill()
+    journal.opened.set()
+    gevent.joinall([first, last], timeout=TIMEOUT, raise_error=True)
+    assert sorted(item for batch in journal.batches for item in batch) == [0, 1, 2]
+
+
+def test_close_waits_for_what_was_added_and_then_refuses(
+    group: GroupCommit[int], journal: Journal
+) -> None:
+    callers = [gevent.spawn(group.add, n) for n in range(20)]
+    gevent.sleep(0)
+    group.close()
+    assert sum(len(batch) for batch in journal.batches) == 20
+    gevent.joinall(callers, timeout=TIMEOUT, raise_error=True)
+    with pytest.raises(Closed):
+        group.add(1)
+    group.close()
+
+
+def test_close_of_one_never_used_returns(group: GroupCommit[int]) -> None:
+    group.close()
