@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from freellmapi.providers.gemini import GeminiWire
 from freellmapi.providers.openai import OpenAIWire
 from freellmapi.providers.wire import Wire
 
-WIRES: Mapping[str, Wire] = MappingProxyType({"openai": OpenAIWire()})
+WIRES: Mapping[str, Wire] = MappingProxyType({"openai": OpenAIWire(), "gemini": GeminiWire()})
