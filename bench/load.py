@@ -60,9 +60,14 @@ class Shape:
             {"role": "system", "content": "You are a helpful assistant."},
             {"role": "user", "content": f"{mark} Question {number}. {filler}"},
         ]
-        fields = {"model": model, "stream": bool(self.tokens), "messages": messages}
+        fields: dict[str, object] = {
+            "model": model,
+            "stream": bool(self.tokens),
+            "messages": messages,
+        }
         if self.chain is not None:
-            fields = {"models": list(self.chain(number))} | fields
+            first, *rest = self.chain(number)
+            fields |= {"model": first, "models": rest}
         return json.dumps(fields | {"max_tokens": 256, "temperature": 0.7}).encode()
 
 

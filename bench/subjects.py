@@ -17,6 +17,7 @@ from bench.load import Shape, Target
 from bench.processes import ROOT, Program, Server
 
 GUNICORN = ("-m", "gunicorn", "--config", "deploy/gunicorn.conf.py")
+COMMAND = ("-c", "from freellmapi.cli import main; main()")
 REFUSING_MODELS = 200
 """So many that a bench after a 429 is over before the same model is asked again."""
 START_TIMEOUT = 60.0
@@ -109,7 +110,7 @@ def gateway(folder: Path, upstream_port: int, changes: Mapping[str, str], model:
     port = free_port()
     environ = _environ(folder / "gateway", port, upstream_port) | dict(changes)
     log = folder / "gateway.log"
-    key = Program(("-m", "freellmapi.cli", "token", "show"), environ, log).output()
+    key = Program((*COMMAND, "token", "show"), environ, log).output()
     return Subject("gateway", Program(GUNICORN, environ, log), Target(port, key, model))
 
 
