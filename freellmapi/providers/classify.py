@@ -1,7 +1,8 @@
 """What a provider's error means: one place that turns any refusal into an ``UpstreamError``.
 
 Status first; then what the provider says in its own codes; then its words; and never a
-number found in a sentence. The lists stand in ``error_rules``.
+number found in a sentence. The lists stand in ``error_codes``
+and ``error_words``.
 """
 
 from __future__ import annotations
@@ -11,14 +12,14 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from http import HTTPStatus
 from types import MappingProxyType
-from urllib.parse import urlsplit
 
 from freellmapi.core.catalog import Provider
 from freellmapi.core.errors import Bench, ErrorKind, UpstreamError
-from freellmapi.providers import error_body
+from freellmapi.providers import error_body, error_codes, error_words
 from freellmapi.providers import error_rules as rules
 from freellmapi.providers.error_body import ErrorBody
-from freellmapi.providers.error_rules import Verdict, Words
+from freellmapi.providers.error_rules import Verdict
+from freellmapi.providers.error_words import Words
 from freellmapi.providers.redact import one_line
 from freellmapi.providers.retry_after import exhausted_reset, reset_moment, stated_wait
 
@@ -58,8 +59,8 @@ def classify_payload(
 ) -> UpstreamError:
     """The error that a decoded body is, also when it came with status 200 or in a stream."""
     body = _unwrapped(error_body.read(payload, status))
-    speaker = _speaker(provider, body)
-    verdict = _scoped(_verdict(body, headers, speaker), provider)
+    said_by = error_codes.speaker(provider, body)
+    verdict = _scoped(_verdict(body, headers, said_by), provider)
     limit = verdict.limit
     if limit is None and verdict.kind is ErrorKind.CONTEXT_TOO_LONG:
         limit = _size_allowed(body)
@@ -91,7 +92,7 @@ def _verdict(body: ErrorBody, headers: Mapping[str, str], speaker: str) -> Verdi
 def _unwrapped(body: ErrorBody) -> ErrorBody:
     """A rate limit that came with status 200 is judged as the 429 it should have been."""
     if 200 <= body.status < 300 and any(
-        rules.CODES.get(code) is rules.RATE_LIMITED for code in body.codes
+        error_codes.CODES.get(code) is rules.RATE_LIMITED for code in body.codes
     ):
         return replace(body, status=429)
     return body
@@ -184,11 +185,11 @@ def _upstream(body: ErrorBody, speaker: str) -> Verdict | None:
 
 
 def _spoken(body: ErrorBody, speaker: str) -> Verdict | None:
-    return _first(rules.SPOKEN.get(speaker, ()), body)
+    return _first(error_words.SPOKEN.get(speaker, ()), body)
 
 
 def _numbered(body: ErrorBody, speaker: str) -> Verdict | None:
-    table = rules.NUMBERS.get(speaker)
+    table = error_codes.NUMBERS.get(speaker)
     if table is None:
         return None
     found = next((table[code] for code in body.codes if code in table), None)
@@ -198,7 +199,9 @@ def _numbered(body: ErrorBody, speaker: str) -> Verdict | None:
 
 def _coded(body: ErrorBody, speaker: str) -> Verdict | None:
     found = [
-        rules.CODES[c] for c in body.codes if c in rules.CODES and _admits(body, rules.CODES[c])
+        error_codes.CODES[c]
+        for c in body.codes
+        if c in error_codes.CODES and _admits(body, error_codes.CODES[c])
     ]
     # The least specific word of a 429 is that it is one.
     found.sort(key=lambda verdict: verdict.kind is ErrorKind.RATE_LIMITED)
@@ -208,7 +211,7 @@ def _coded(body: ErrorBody, speaker: str) -> Verdict | None:
 
 
 def _worded(body: ErrorBody, speaker: str) -> Verdict | None:
-    return _first((w for w in rules.WORDS if _admits(body, w.verdict)), body)
+    return _first((w for w in error_words.WORDS if _admits(body, w.verdict)), body)
 
 
 def _windowed(body: ErrorBody, speaker: str) -> Verdict | None:
@@ -216,7 +219,9 @@ def _windowed(body: ErrorBody, speaker: str) -> Verdict | None:
     if body.status != 429:
         return None
     text = " ".join((body.reason, *body.codes))
-    hits = [(hit.start(), w.verdict) for w in rules.WINDOWS if (hit := w.pattern.search(text))]
+    hits = [
+        (hit.start(), w.verdict) for w in error_words.WINDOWS if (hit := w.pattern.search(text))
+    ]
     return min(hits, key=lambda hit: hit[0])[1] if hits else None
 
 
@@ -267,7 +272,7 @@ def _size_allowed(body: ErrorBody) -> int | None:
         window = error.get("n_ctx") if isinstance(error, Mapping) else None
         if isinstance(window, int) and not isinstance(window, bool):
             return window
-    for pattern in rules.SIZES:
+    for pattern in error_words.SIZES:
         if match := pattern.search(body.reason):
             return _number(match[1].replace(",", ""))
     return None
@@ -275,24 +280,6 @@ def _size_allowed(body: ErrorBody) -> int | None:
 
 def _number(text: str) -> int | None:
     return int(text) if text.isascii() and text.isdigit() and len(text) < 16 else None
-
-
-def _speaker(provider: Provider, body: ErrorBody) -> str:
-    """Whose numbers and sentences these are, also behind a custom endpoint."""
-    if body.from_minimax:
-        return "minimax"
-    if body.from_cloudflare:
-        return "cloudflare"
-    if provider.id in rules.NUMBERS or provider.id in rules.SPOKEN:
-        return provider.id
-    try:
-        host = urlsplit(provider.base_url).hostname or ""
-    except ValueError:
-        return provider.id
-    for suffix, speaker in rules.HOSTS:
-        if host == suffix or host.endswith(f".{suffix}"):
-            return speaker
-    return provider.id
 
 
 def _status_line(status: int) -> str:

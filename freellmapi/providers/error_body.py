@@ -20,7 +20,7 @@ _CODES = ("code", "type", "status", "error_code", "errorCode", "error_type", "re
 _STATUS_CODES = ("status_code", "statusCode", "http_status")
 _REASONS = ("message", "msg", "status_msg", "detail", "error", "error_description", "title")
 _HTML = ("<!doctype html", "<html", "<head", "<body")
-_TITLE = re.compile(r"<(title|h1)[^>]*>(.*?)</\1>", re.I | re.S)
+_TITLE = re.compile(r"<(title|h1)[^>]{0,200}>(.{0,500}?)</\1>", re.I | re.S)
 _TAG = re.compile(r"<(script|style)\b.*?</\1>|<[^>]*>", re.I | re.S)
 
 
@@ -91,7 +91,7 @@ def _text(text: str, status: int) -> ErrorBody:
     head = text[:1000].lower()
     if head.startswith("<") and any(mark in head for mark in _HTML):
         title = _TITLE.search(text)
-        text = _TAG.sub(" ", title[2] if title else text)
+        text = _TAG.sub(" ", title[2] if title else text[:2000])
         return ErrorBody(status, None, "html", text[:_MAX_REASON])
     return ErrorBody(status, text, "text", text[:_MAX_REASON])
 
