@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 
 import click
@@ -12,6 +13,7 @@ import click
 from freellmapi.cli.commands import Group
 from freellmapi.cli.session import Failed, Refused, Session, table
 from freellmapi.core.catalog import Catalog, Provider
+from freellmapi.providers.probe import ERROR, INVALID, Prober, Verdict
 from freellmapi.storage.keys import DuplicateKey, StoredKey
 from freellmapi.storage.vault import mask
 
@@ -97,6 +99,29 @@ def disable(session: Session, id: int) -> None:
     session.show({"id": id, "enabled": False}, f"Key {id} is disabled.")
 
 
+@keys.command()
+@click.argument("ids", metavar="[ID]...", type=int, nargs=-1)
+@click.pass_obj
+def check(session: Session, ids: tuple[int, ...]) -> None:
+    """Ask the providers whether the stored keys (all, or those of ID) are good.
+
+    Exit code 1 when one is not, or cannot be checked.
+    """
+    stored = {key.id: key for key in session.keys.all()}
+    for id in ids:
+        _must_exist(id in stored, id)
+    with closing(Prober(session.clock, session.proxies)) as prober:
+        verdicts = [(key, _checked(session, prober, key)) for key in _chosen(stored, ids)]
+    rows = [(k.id, k.provider, k.mask, v.status, v.reason) for k, v in verdicts]
+    heading = ("ID", "PROVIDER", "KEY", "STATUS", "REASON")
+    session.show(
+        [{**_as_json(k), "status": v.status, "reason": v.reason} for k, v in verdicts],
+        table([heading, *rows]) if rows else "There are no keys to check.",
+    )
+    if any(verdict.status in (INVALID, ERROR) for _, verdict in verdicts):
+        click.get_current_context().exit(1)
+
+
 @dataclass(frozen=True, slots=True)
 class _EnvironmentKey:
     provider: str
@@ -122,6 +147,20 @@ def misfit(secret: str, provider: Provider, catalog: Catalog) -> str | None:
     expected = f" (expected: {provider.key_hint})" if provider.key_hint else ""
     likeness = f" It looks like one of {' or '.join(others)}." if others else ""
     return f"This does not look like a key of {provider.name}{expected}.{likeness}"
+
+
+def _chosen(stored: Mapping[int, StoredKey], ids: tuple[int, ...]) -> list[StoredKey]:
+    return [stored[id] for id in ids] or [key for key in stored.values() if key.enabled]
+
+
+def _checked(session: Session, prober: Prober, key: StoredKey) -> Verdict:
+    """The verdict, also noted in the database for a running server to take over."""
+    provider = session.catalog.providers.get(key.provider)
+    if provider is None:
+        return Verdict(ERROR, f"there is no provider {key.provider} any more")
+    verdict = prober.probe(provider, session.keys.secret(key))
+    session.keys.set_status(key.id, verdict.status, verdict.reason)
+    return verdict
 
 
 def _secret(session: Session, provider: Provider, from_env: str | None, key_stdin: bool) -> str:

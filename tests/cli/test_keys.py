@@ -5,6 +5,9 @@ import json
 import pytest
 
 from tests.cli.conftest import Run
+from tests.fakes.answers import Reply
+from tests.fakes.provider import FakeProvider
+from tests.fakes.replies import resets, status
 
 SECRET = "gsk_" + "a1" * 26
 
@@ -88,3 +91,21 @@ def test_force_stores_what_does_not_look_like_a_key(run: Run) -> None:
 def test_a_gateway_of_ones_own_may_have_keys_of_its_own(run: Run, environ: dict[str, str]) -> None:
     environ["FREELLMAPI_GROQ_BASE_URL"] = "https://gateway.example/v1"
     assert run("keys", "add", "groq", stdin="ours").exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("reply", "code", "expected"),
+    [(status(200, {}), 0, "healthy"), (status(401, {}), 1, "invalid"), (resets(), 1, "error")],
+    ids=["good", "rejected", "no answer"],
+)
+def test_check_asks_the_provider_and_notes_the_answer(
+    run: Run, environ: dict[str, str], reply: Reply, code: int, expected: str
+) -> None:
+    with FakeProvider() as groq:
+        groq.routes["/v1/models"] = reply
+        environ["FREELLMAPI_GROQ_BASE_URL"] = groq.base_url
+        run("keys", "add", "groq", stdin=SECRET)
+        checked = run("keys", "check", "--json")
+    assert checked.exit_code == code, checked.output
+    assert [key["status"] for key in json.loads(checked.stdout)] == [expected]
+    assert [key["status"] for key in json.loads(run("keys", "list", "--json").stdout)] == [expected]
