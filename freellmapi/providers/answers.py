@@ -93,7 +93,7 @@ def raise_in_band(payload: object, provider: Provider) -> None:
     if isinstance(inner, dict) and _tells_failure(inner):
         raise classify_payload(payload, provider)
     if isinstance(inner, dict):
-        failure = _choice_error(inner)
+        failure = _inner_error(inner)
         if failure:
             raise classify_payload({"error": failure}, provider)
 
@@ -111,7 +111,11 @@ def _tells_failure(payload: Mapping[str, Any]) -> bool:
     return any(isinstance(payload.get(name), str) for name in ("message", "detail", "msg"))
 
 
-def _choice_error(payload: Mapping[str, Any]) -> object:
+def _inner_error(payload: Mapping[str, Any]) -> object:
+    """An error that sits in the first choice, or in Groq's own field."""
+    groq = payload.get("x_groq")
+    if isinstance(groq, dict) and groq.get("error"):
+        return groq["error"]
     choices = payload.get("choices")
     if isinstance(choices, list) and choices and isinstance(choices[0], dict):
         return choices[0].get("error")

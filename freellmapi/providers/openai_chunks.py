@@ -19,6 +19,8 @@ Envelope = tuple[str, int, str]
 _LOADED = frozenset({"error", "base_resp", "x_groq", "success"})
 """Fields beside the choices that may say more than a chunk of text does."""
 
+_REASONING = b'"reasoning":'
+
 
 class ChunkSettler:
     """What is known of one stream so far, and each event's chunk made to fit it."""
@@ -56,8 +58,8 @@ class ChunkSettler:
             self._id, self._created, self._model = self._envelope(event)
         return self._id, self._created, self._model
 
-    def ordinary_text(self, event: Any) -> str | None:
-        """The text of a chunk that is good as it came; None when it must be looked into."""
+    def ordinary(self, event: Any, payload: bytes) -> Chunk | None:
+        """The chunk of an event that is good as it came; None when it must be looked into."""
         if (
             not self.begun
             or type(event) is not dict
@@ -73,9 +75,10 @@ class ChunkSettler:
         choices = event.get("choices")
         if type(choices) is not list or len(choices) != 1:
             return None
-        return self._ordinary_choice(choices[0])
+        delta = self._ordinary_delta(choices[0])
+        return None if delta is None else self._ordinary_chunk(delta, payload)
 
-    def _ordinary_choice(self, choice: Any) -> str | None:
+    def _ordinary_delta(self, choice: Any) -> dict[str, Any] | None:
         if (
             type(choice) is not dict
             or choice.get("index") != 0
@@ -83,16 +86,23 @@ class ChunkSettler:
             or choice.get("logprobs") is not None
             or "usage" in choice
             or "error" in choice
-            or self.finish is not None
         ):
             return None
         delta = choice.get("delta")
-        if type(delta) is not dict:
-            return None
+        return delta if type(delta) is dict else None
+
+    def _ordinary_chunk(self, delta: dict[str, Any], payload: bytes) -> Chunk | None:
         text = delta.get("content")
-        if type(text) is not str or not self._texts.passes(text):
-            return None
-        return text if len(delta) == 1 or _is_only_text(delta) else None
+        if text:
+            if type(text) is str and self._texts.passes(text) and _is_only("content", delta):
+                return Chunk(payload, text)
+        elif self._said:
+            calls = delta.get("tool_calls")
+            if not calls:
+                return _ordinary_thought(delta, payload)
+            if self._calls.go_on(calls) and _is_only("tool_calls", delta):
+                return Chunk(payload, tools=True)
+        return None
 
     def chunk(
         self, event: dict[str, Any], choice: dict[str, Any], payload: bytes | None
@@ -207,9 +217,34 @@ def _speaks(delta: dict[str, Any]) -> bool:
     return any(value for name, value in delta.items() if name != "role")
 
 
-def _is_only_text(delta: dict[str, Any]) -> bool:
+def _ordinary_thought(delta: dict[str, Any], payload: bytes) -> Chunk | None:
+    thought = delta.get("reasoning_content")
+    if thought:
+        if type(thought) is str and _is_only("reasoning_content", delta):
+            return Chunk(payload, reasoning=True)
+        return None
+    # Half the providers say ``reasoning``. A quote within a JSON string is escaped, so these
+    # bytes can only be the key, which is renamed where it stands.
+    thought = delta.get("reasoning")
+    if (
+        thought
+        and type(thought) is str
+        and "reasoning_content" not in delta
+        and payload.count(_REASONING) == 1
+        and _is_only("reasoning", delta)
+    ):
+        return Chunk(payload.replace(_REASONING, b'"reasoning_content":'), reasoning=True)
+    return None
+
+
+def _is_only(field: str, delta: dict[str, Any]) -> bool:
+    """Whether a delta says nothing but ``field`` (``reasoning_details`` may stand beside it)."""
+    if len(delta) == 1:
+        return True
     return delta.get("role") in (None, "assistant") and not any(
-        value for name, value in delta.items() if name not in ("role", "content")
+        value
+        for name, value in delta.items()
+        if name != field and name not in ("role", "reasoning_details")
     )
 
 

@@ -93,9 +93,9 @@ class OpenAIReader:
             # An event of several data lines: it must go out as one.
             chunks += self._event(event, None)
             return
-        text = self._settler.ordinary_text(event)
-        if text:
-            chunks.append(Chunk(payload, text))
+        chunk = self._settler.ordinary(event, payload)
+        if chunk is not None:
+            chunks.append(chunk)
         else:
             chunks += self._event(event, payload)
 

@@ -8,6 +8,9 @@ from typing import Any
 
 from freellmapi.providers.answers import arguments_text
 
+_MORE = {"index", "function"}
+_ARGUMENTS = {"arguments"}
+
 
 @dataclass(slots=True)
 class _Call:
@@ -32,6 +35,22 @@ class ToolDeltas:
 
     def __len__(self) -> int:
         return len(self._calls)
+
+    def go_on(self, calls: Any) -> bool:
+        """Whether these are more arguments of one known call, and nothing that needs changing."""
+        if type(calls) is not list or len(calls) != 1:
+            return False
+        call = calls[0]
+        if self._indexes or type(call) is not dict or call.keys() != _MORE:
+            return False
+        index, function = call["index"], call["function"]
+        return (
+            type(index) is int
+            and 0 <= index < len(self._calls)
+            and type(function) is dict
+            and function.keys() == _ARGUMENTS
+            and type(function["arguments"]) is str
+        )
 
     def settle(self, delta: dict[str, Any]) -> bool:
         """Put ``delta["tool_calls"]`` in order; whether anything had to change."""

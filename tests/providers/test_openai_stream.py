@@ -44,7 +44,9 @@ class Read:
         if chunk.usage is not None:
             assert self.usage is None, "usage comes once"
             self.usage = chunk.usage
-        for choice in orjson.loads(chunk.data)["choices"]:
+        event = orjson.loads(chunk.data)
+        assert chunk.usage_only == (event["choices"] == []) == (event.get("usage") is not None)
+        for choice in event["choices"]:
             self._choice(chunk, choice)
 
     def _choice(self, chunk: Chunk, choice: dict[str, Any]) -> None:
@@ -85,11 +87,19 @@ def recorded(name: str) -> bytes:
     return (DATA / f"{name}.sse").read_bytes()
 
 
-def stream(*deltas: dict[str, Any], finish: str = "stop") -> bytes:
-    choices: list[dict[str, Any]] = [{"index": 0, "delta": delta} for delta in deltas]
-    choices.append({"index": 0, "delta": {}, "finish_reason": finish})
-    events = [orjson.dumps({"id": "c", "choices": [choice]}) for choice in choices]
+def event(delta: dict[str, Any], finish: str | None = None, **fields: Any) -> bytes:
+    """The JSON of a chunk as it should be, but for ``fields``."""
+    choice = {"index": 0, "delta": delta, "finish_reason": finish}
+    envelope = {"id": "c", "object": "chat.completion.chunk", "created": 1, "model": "m"}
+    return orjson.dumps({**envelope, "choices": [choice], **fields})
+
+
+def sent(*events: bytes) -> bytes:
     return b"".join(b"data: %s\n\n" % event for event in [*events, b"[DONE]"])
+
+
+def stream(*deltas: dict[str, Any], finish: str = "stop") -> bytes:
+    return sent(*(event(delta) for delta in deltas), event({}, finish))
 
 
 @pytest.mark.parametrize(
@@ -153,6 +163,7 @@ def test_signatures_beside_a_tool_call_are_kept() -> None:
     ("name", "text", "kind"),
     [
         ("openrouter_error", "14", ErrorKind.SERVER_ERROR),
+        ("groq_error", "14", ErrorKind.SERVER_ERROR),
         ("minimax_error", "", ErrorKind.RATE_LIMITED),
         ("empty", "", ErrorKind.BAD_ANSWER),
         ("malformed", "14", ErrorKind.BAD_ANSWER),
@@ -200,11 +211,11 @@ def _outcome(seen: Read) -> tuple[list[bytes], ErrorKind | None]:
 
 def test_an_ordinary_chunk_passes_as_the_bytes_that_came() -> None:
     body = recorded("plain")
-    sent = [line[6:] for line in body.splitlines() if line.startswith(b"data: {")]
+    events = [line[6:] for line in body.splitlines() if line.startswith(b"data: {")]
 
     passed = [chunk.data for chunk in read([body], frozenset()).chunks]
 
-    assert passed[:-1] == sent[:-1]
+    assert passed[:-1] == events[:-1]
 
 
 def test_an_ordinary_chunk_passes_as_it_came_with_tools_declared() -> None:
@@ -214,7 +225,7 @@ def test_an_ordinary_chunk_passes_as_it_came_with_tools_declared() -> None:
     assert read([body]).chunks[2].data in body
 
 
-@pytest.mark.parametrize("pieces", [["<think>a</think>b"], list("<think>a</think>b")])
+@pytest.mark.parametrize("pieces", [["<think>\na</think>\n\nb"], list("<think>\na</think>\n\nb")])
 def test_thinking_in_the_content_is_parted_however_it_is_split(pieces: list[str]) -> None:
     seen = read([stream(*({"content": piece} for piece in pieces))])
 
@@ -253,8 +264,7 @@ def test_text_after_a_half_written_call_is_not_lost() -> None:
 
 def test_text_is_not_held_back_once_it_cannot_be_a_call() -> None:
     reader = wire().reader(PROVIDER, MODEL, TOOLS)
-    sent = [{"content": "{"}, {"content": '"answer": 1'}]
-    pieces = stream(*sent).split(b"\n\n")
+    pieces = stream({"content": "{"}, {"content": '"answer": 1'}).split(b"\n\n")
 
     first, second = (reader.feed(piece + b"\n\n") for piece in pieces[:2])
 
@@ -269,3 +279,65 @@ def test_a_reader_asked_again_after_the_end_has_nothing_more() -> None:
     assert reader.ended
     assert reader.feed(recorded("plain")) == []
     assert reader.close() == []
+
+
+def test_reasoning_is_renamed_where_it_stands_and_nowhere_else() -> None:
+    thought = 'say "reasoning": or \\"reasoning\\":'
+    seen = read([stream({"reasoning": "a "}, {"reasoning": thought}, {"content": "b"})])
+
+    assert (seen.reasoning, seen.text) == (f"a {thought}", "b")
+
+
+def test_more_arguments_of_a_known_call_pass_as_the_bytes_that_came() -> None:
+    seen = read([recorded("tools")])
+
+    assert seen.chunks[1].data in recorded("tools")
+    assert [chunk.tools for chunk in seen.chunks] == [True] * 5 + [False]
+
+
+def test_a_key_named_reasoning_elsewhere_is_left_alone() -> None:
+    odd = event({"reasoning": "b"}, meta={"reasoning": "kept"})
+    seen = read([sent(event({"reasoning": "a"}), odd, event({}, "stop"))])
+
+    assert seen.reasoning == "ab"
+    assert b'"meta":{"reasoning":"kept"}' in seen.chunks[1].data
+
+
+@pytest.mark.parametrize(
+    "change", [{"id": "x"}, {"created": 2}, {"model": "x"}, {"object": "x"}], ids=str
+)
+def test_an_envelope_that_changes_midway_is_held_to_the_first(change: dict[str, Any]) -> None:
+    seen = read([sent(event({"content": "a"}), event({"content": "b"}, **change))])
+    first, second = (orjson.loads(chunk.data) for chunk in seen.chunks[:2])
+
+    assert [first[name] for name in change] == [second[name] for name in change]
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"error": {"message": "overloaded", "code": 503}},
+        {"base_resp": {"status_code": 1000, "status_msg": "unknown"}},
+        {"x_groq": {"error": "over capacity"}},
+        {"success": False},
+    ],
+    ids=str,
+)
+def test_an_error_beside_text_is_raised(fields: dict[str, Any]) -> None:
+    seen = read([sent(event({"content": "a"}), event({"content": "b"}, **fields))])
+
+    assert (seen.text, seen.fault is None) == ("a", False)
+
+
+def test_an_event_of_several_lines_goes_out_as_one() -> None:
+    lines = event({"content": "b"}).replace(b',"created"', b',\ndata: "created"')
+    seen = read([sent(event({"content": "a"}), lines, event({}, "stop"))])
+
+    assert seen.text == "ab"
+
+
+def test_text_held_back_goes_out_before_a_tool_call() -> None:
+    call = {"index": 0, "id": "1", "type": "function", "function": {"name": "f", "arguments": ""}}
+    seen = read([stream({"content": "a <"}, {"tool_calls": [call]}, finish="tool_calls")])
+
+    assert [chunk.text for chunk in seen.chunks] == ["a ", "<", ""]
