@@ -47,9 +47,8 @@ def test_a_whole_file(tmp_path: Path) -> None:
 
 def test_keys_come_from_variables_or_stand_there(tmp_path: Path) -> None:
     named, literal = read(tmp_path, WHOLE).keys
-    assert named.secret({"MY_KEY": "from outside"}.__getitem__) == "from outside"
-    assert named.secret(lambda _: None) is None
-    assert literal.secret(lambda _: None) == "literal"
+    assert named.variable == "MY_KEY"
+    assert (literal.variable, literal.key) == (None, "literal")
     assert "literal" not in repr(literal)
 
 
