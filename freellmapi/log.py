@@ -15,6 +15,7 @@ _SECRETS = re.compile(
       | \b(?:api[_-]?key|access_token|token|secret|password|key)["']?\s*[=:]\s*["']?
       | ://[^\s/:@]*:(?=[^\s/@]+@)                                    # user:password@host
     )
+    (?!anonymous\b|env:)                                              # our names of keys
     (?P<secret>[^\s"'&,;)}\]@]{8,}|(?<=:)[^\s/@]+(?=@))
     | \b(?P<prefix>sk-|gsk_|hf_|ghp_|github_pat_|nvapi-|csk-|AIza|AQ\.|freellmapi-)
       [A-Za-z0-9_-]{12,}

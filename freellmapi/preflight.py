@@ -5,18 +5,25 @@ from __future__ import annotations
 import errno
 import socket
 
+from freellmapi.config_file import read_config
 from freellmapi.core.errors import SettingsError
 from freellmapi.settings import Settings
 from freellmapi.storage.db import Database
-from freellmapi.storage.vault import parse_key
+from freellmapi.storage.vault import Vault, parse_key, verify
 
 
 def preflight(settings: Settings) -> None:
-    """Checks key and database, and brings the schema up to date; ``SettingsError`` if not."""
-    parse_key(settings.encryption_key)
+    """Checks key, configuration file and database, whose schema it brings up to date.
+
+    ``SettingsError`` names what is wrong; the encryption key must be the database's own.
+    """
+    vault = Vault(parse_key(settings.encryption_key))
+    if settings.config_file is not None:
+        read_config(settings.config_file)
     database = Database.open(settings.database_url)
     try:
         database.migrate()
+        verify(database, vault)
     finally:
         database.close()
 

@@ -23,6 +23,8 @@ from freellmapi.log import JsonFormatter, TextFormatter, log_config, redact
         pytest.param("postgresql://me:pw@db/x", "postgresql://me:***@db/x", id="database URL"),
         pytest.param("freellmapi-0123456789abcdef", "freellmapi-***", id="our own key"),
         pytest.param("routed key=7 status=200", "routed key=7 status=200", id="a key's row id"),
+        pytest.param("key=anonymous kind=x", "key=anonymous kind=x", id="no key"),
+        pytest.param("key=env:GROQ_API_KEY", "key=env:GROQ_API_KEY", id="a variable's name"),
         pytest.param("max_tokens: 4096 tokens", "max_tokens: 4096 tokens", id="tokens as a number"),
         pytest.param("http://a:80/b@c", "http://a:80/b@c", id="a port is no password"),
     ],

@@ -106,7 +106,8 @@ def _parsed(url: str) -> URL:
 def _prepare_folder(file: str | None) -> None:
     folder = Path(file or "").resolve().parent
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        # The database holds sealed keys and who asked what: for its owner alone.
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as exc:
         raise SettingsError(
             f"The folder {folder} for the database cannot be made ({exc.strerror}); create it and "
