@@ -16,7 +16,7 @@ LAYERS = ("core", "storage", "providers", "router", "services", "web", "app")
 CONFINED = {
     "flask": ("services.py", "app.py", "api", "dashboard", "views.py"),
     "sqlalchemy": ("storage", "dashboard/queries.py"),
-    "geventhttpclient": ("providers/transport.py",),
+    "geventhttpclient": ("providers/transport.py", "providers/origins.py"),
     "time": ("core/clock.py",),
 }
 

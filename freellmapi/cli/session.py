@@ -12,7 +12,7 @@ import click
 
 from freellmapi.core.catalog import Catalog, Model, Provider
 from freellmapi.core.clock import Clock, SystemClock
-from freellmapi.providers.transport import Proxies
+from freellmapi.providers.origins import Proxies
 from freellmapi.router.snapshot import ChainEntry, Snapshot
 from freellmapi.settings import Settings
 from freellmapi.storage.config import ChainRow

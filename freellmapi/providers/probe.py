@@ -14,8 +14,8 @@ from freellmapi.core.clock import Clock
 from freellmapi.core.errors import UpstreamError
 from freellmapi.providers.classify import classify
 from freellmapi.providers.endpoints import endpoint
+from freellmapi.providers.origins import Proxies
 from freellmapi.providers.redact import one_line
-from freellmapi.providers.transport import Proxies
 
 HEALTHY, RATE_LIMITED, INVALID, ERROR = "healthy", "rate_limited", "invalid", "error"
 

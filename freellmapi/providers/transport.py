@@ -1,47 +1,32 @@
 """The one HTTP client of the hot path: pooled, cooperative, read as bytes arrive.
 
 A pool of kept-alive connections per origin; the response head and body are parsed by
-llhttp in C. No redirects, no cookies, no .netrc. Proxies are honoured except for
-loopback, and a broken proxy never falls back to a direct call.
+llhttp in C. No redirects, no cookies, no .netrc.
 """
 
 from __future__ import annotations
 
-import base64
-import functools
-import ipaddress
-import select
 import socket
-import ssl
 import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
-from urllib.request import proxy_bypass_environment  # type: ignore[attr-defined]  # not in typeshed
 
 import gevent
-from gevent import ssl as gevent_ssl
-from gevent.monkey import get_original
-from geventhttpclient.connectionpool import _CA_CERTS, ConnectionPool, SSLConnectionPool
 from geventhttpclient.response import HTTPParseError, HTTPResponse
 
 from freellmapi import __version__
 from freellmapi.core.cancel import Cancellation
 from freellmapi.core.clock import Clock
 from freellmapi.core.errors import ErrorKind, UpstreamError
+from freellmapi.providers.origins import Origin, Pool, Proxies
 
 READ_BYTES = 65_536
 MAX_HEAD_BYTES = 256 * 1024
 MAX_BODY_BYTES = 64 * 1024 * 1024
-POOL_SIZE = 10_000
-RESOLVED_FOR = 30.0
-"""Seconds for which a host's addresses are not asked for again."""
 USER_AGENT = f"freellmapi/{__version__}"
-METADATA_ADDRESSES = frozenset({"100.100.100.200", "fd00:ec2::254"})
-
-_poll = get_original("select", "poll") if hasattr(select, "poll") else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,80 +35,6 @@ class Endpoint:
 
     base_url: str
     headers: Mapping[str, str] = field(repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class Proxies:
-    """Outbound proxies by scheme, and the hosts that go without (``NO_PROXY`` syntax)."""
-
-    http: str | None = None
-    https: str | None = None
-    no_proxy: str = ""
-
-    def for_origin(self, scheme: str, host: str) -> str | None:
-        """The proxy for this origin; never one for loopback."""
-        if is_loopback(host):
-            return None
-        proxy = self.https if scheme == "https" else self.http
-        if proxy and self.no_proxy and proxy_bypass_environment(host, {"no": self.no_proxy}):
-            return None
-        return proxy
-
-
-def is_loopback(host: str) -> bool:
-    """Whether a host name or address can only mean this machine."""
-    if host == "localhost" or host.endswith(".localhost"):
-        return True
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False
-
-
-def is_refused_address(address: str) -> bool:
-    """Link-local and cloud metadata addresses: no provider lives there."""
-    try:
-        ip = ipaddress.ip_address(address.partition("%")[0])
-    except ValueError:
-        return False
-    mapped = getattr(ip, "ipv4_mapped", None)
-    return (
-        ip.is_link_local or str(ip) in METADATA_ADDRESSES or bool(mapped and mapped.is_link_local)
-    )
-
-
-class _AlivePool(ConnectionPool):
-    """Connections of one origin, with addresses checked after DNS."""
-
-    clock: Clock
-    _resolved: tuple[float, list[Any]] = (0.0, [])
-
-    def _resolve(self) -> list[Any]:
-        # gevent resolves in a pool of ten threads, literal addresses too: a thousand streams
-        # that start at once would queue there, so an answer is kept for a while.
-        good_until, found = self._resolved
-        if self.clock.monotonic() >= good_until:
-            found = super()._resolve()
-            self._resolved = (self.clock.monotonic() + RESOLVED_FOR, found)
-        allowed = [info for info in found if not is_refused_address(str(info[4][0]))]
-        if found and not allowed:
-            raise OSError("the address is link-local or a metadata service: refused")
-        return allowed
-
-    def _is_socket_alive(self, sock: Any) -> bool:
-        # select() ends at descriptor 1023; thousands of held streams pass that.
-        if sock is None or sock.fileno() < 0 or _poll is None:
-            return False
-        poll = _poll()
-        poll.register(sock.fileno(), select.POLLIN)
-        return not poll.poll(0)
-
-    def after_connect(self, sock: Any) -> None:
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-
-
-class _AliveTlsPool(_AlivePool, SSLConnectionPool):
-    """The same over TLS, certificates and host names checked."""
 
 
 class _Parser(HTTPResponse):
@@ -141,17 +52,6 @@ class _Parser(HTTPResponse):
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
 
-@dataclass(frozen=True, slots=True)
-class _Origin:
-    """The connections to one origin, and how requests to it begin."""
-
-    pool: _AlivePool
-    name: str
-    prefix: str = ""
-    """Before the target when a plain-HTTP proxy is asked."""
-    proxy_authorization: str | None = field(default=None, repr=False)
-
-
 class _TimedOut(Exception):
     """The connection could not be made in time."""
 
@@ -161,7 +61,7 @@ def _mapped(cancel: Cancellation | None) -> Iterator[None]:
     """Foreign exceptions become ``UpstreamError``, here and nowhere else."""
     try:
         yield
-    except (OSError, HTTPParseError, _TimedOut, RuntimeError, zlib.error) as exc:
+    except (OSError, HTTPParseError, _TimedOut, RuntimeError, UnicodeError, zlib.error) as exc:
         if cancel is not None and cancel.cancelled:
             raise UpstreamError(ErrorKind.CLIENT_GONE, "the client has left") from exc
         raise _upstream_error(exc) from exc
@@ -170,7 +70,8 @@ def _mapped(cancel: Cancellation | None) -> Iterator[None]:
 def _upstream_error(exc: Exception) -> UpstreamError:
     if isinstance(exc, _TimedOut):
         return UpstreamError(ErrorKind.TIMEOUT, "no connection in time")
-    if isinstance(exc, socket.gaierror):
+    # A name that is no host name at all is refused by the IDNA codec, before any look-up.
+    if isinstance(exc, (socket.gaierror, UnicodeError)):
         return UpstreamError(ErrorKind.UNREACHABLE, "its host name cannot be resolved")
     if isinstance(exc, TimeoutError):
         return UpstreamError(ErrorKind.TIMEOUT, "no answer in time")
@@ -191,7 +92,7 @@ class Response:
     __slots__ = ("_cancel", "_clock", "_inflate", "_parser", "_pool", "_sock", "headers", "status")
 
     def __init__(
-        self, sock: Any, pool: ConnectionPool, parser: _Parser, clock: Clock, cancel: Cancellation
+        self, sock: Any, pool: Pool, parser: _Parser, clock: Clock, cancel: Cancellation
     ) -> None:
         self._sock = sock
         self._pool = pool
@@ -213,18 +114,40 @@ class Response:
         with _mapped(self._cancel):
             while True:
                 if parser.pieces:
-                    data = parser.take()
-                    return self._inflate.decompress(data, MAX_BODY_BYTES) if self._inflate else data
-                if parser.message_complete:
+                    data = self._decoded(parser.take())
+                    if data:
+                        return data
+                elif parser.message_complete:
                     self._release(reusable=True)
                     return b""
-                if self._sock is None:
-                    raise ConnectionResetError
-                self._sock.settimeout(timeout)
-                received = self._sock.recv(READ_BYTES)
-                parser.feed(received)
-                if not received and not parser.message_complete:
-                    raise ConnectionResetError
+                else:
+                    self._receive(timeout)
+
+    def _receive(self, timeout: float) -> None:
+        if self._sock is None:
+            raise ConnectionResetError
+        # A timeout of 0 would mean a socket that never waits.
+        self._sock.settimeout(max(timeout, 0.001))
+        received = self._sock.recv(READ_BYTES)
+        self._parser.feed(received)
+        if not received and not self._parser.message_complete:
+            raise ConnectionResetError
+
+    def _receive_rest(self) -> None:
+        """Take what has arrived without waiting: behind ``[DONE]`` it is often the body's end."""
+        try:
+            self._sock.settimeout(0.0)
+            self._parser.feed(self._sock.recv(READ_BYTES))
+        except (OSError, HTTPParseError):
+            return
+
+    def _decoded(self, data: bytes) -> bytes:
+        if self._inflate is None:
+            return data
+        plain = self._inflate.decompress(data, MAX_BODY_BYTES)
+        if self._inflate.unconsumed_tail:
+            raise zlib.error("more than a whole answer may have, from one packet")
+        return plain
 
     def read(self, timeout: float) -> bytes:
         """The whole body, within ``timeout`` seconds; ``BAD_ANSWER`` past 64 MiB."""
@@ -246,6 +169,8 @@ class Response:
 
     def close(self) -> None:
         """Give the connection back if the body was read to its end, else cut it."""
+        if self._sock is not None and not self._parser.message_complete:
+            self._receive_rest()
         self._release(reusable=self._parser.message_complete)
 
     def _release(self, *, reusable: bool) -> None:
@@ -265,7 +190,7 @@ class Transport:
     def __init__(self, clock: Clock, proxies: Proxies | None = None) -> None:
         self._clock = clock
         self._proxies = proxies or Proxies()
-        self._origins: dict[tuple[str, str, int], _Origin] = {}
+        self._origins: dict[tuple[str, str, int], Origin] = {}
 
     def post(
         self,
@@ -282,47 +207,44 @@ class Transport:
         Raises ``UpstreamError``: ``TIMEOUT``, ``UNREACHABLE``, ``SERVER_ERROR`` (reset),
         ``BAD_ANSWER`` (not HTTP), ``CLIENT_GONE``. Timeouts are seconds.
         """
-        url = urlsplit(endpoint.base_url + path)
-        if url.scheme not in ("http", "https") or not url.hostname:
-            raise UpstreamError(ErrorKind.UNREACHABLE, "its base URL is not an http(s) URL")
-        origin = self._origin(url.scheme, url.hostname, url.port)
-        pool = origin.pool
-        target = (url.path or "/") + (f"?{url.query}" if url.query else "")
-        message = _head(origin, target, endpoint.headers, len(body)) + body
+        where, target = _parsed(endpoint.base_url + path)
         with _mapped(cancel):
-            for attempt in (1, 2):
-                idle = pool._socket_queue.qsize()
-                sock = self._connect(pool, connect_timeout)
+            origin = self._origin(*where)
+            message = _head(origin, target, endpoint.headers, len(body)) + body
+            while True:
+                parser = _Parser()
+                sock, reused = self._connect(origin.pool, connect_timeout, cancel)
                 try:
-                    return self._exchange(pool, sock, message, first_byte_timeout, cancel)
+                    self._exchange(origin.pool, sock, parser, message, first_byte_timeout, cancel)
                 except ConnectionError:
-                    # A kept-alive connection may have been closed under our hands: nothing
-                    # of the request was answered, so it is sent once more on a new one.
-                    if attempt == 2 or not idle or cancel.cancelled:
+                    # A kept-alive connection may have been closed under our hands: if nothing
+                    # of the request was answered it is sent once more, on a new one.
+                    if not reused or parser.message_begun or cancel.cancelled:
                         raise
-                    _drop_idle(pool)
-        raise AssertionError("unreachable")
+                    origin.pool.drop_idle()
+                else:
+                    return Response(sock, origin.pool, parser, self._clock, cancel)
 
     def close(self) -> None:
         for origin in self._origins.values():
             origin.pool.close()
         self._origins.clear()
 
-    def _connect(self, pool: ConnectionPool, timeout: float) -> Any:
+    def _connect(self, pool: Pool, timeout: float, cancel: Cancellation) -> tuple[Any, bool]:
         # The bound covers DNS, TCP, the proxy's CONNECT and the TLS handshake together.
-        pool.connection_timeout = timeout
-        with gevent.Timeout(timeout, _TimedOut):
-            return pool.get_socket()
+        with gevent.Timeout(timeout, _TimedOut), _interruptible(cancel):
+            return pool.connection(timeout)
 
     def _exchange(
         self,
-        pool: ConnectionPool,
+        pool: Pool,
         sock: Any,
+        parser: _Parser,
         message: bytes,
         timeout: float,
         cancel: Cancellation,
-    ) -> Response:
-        parser = _Parser()
+    ) -> None:
+        """Send a request and read the head of its answer; the socket is given up on failure."""
         try:
             cancel.interrupted_by(sock.close)
             deadline = self._clock.monotonic() + timeout
@@ -345,48 +267,47 @@ class Transport:
             cancel.interrupted_by(None)
             pool.release_socket(sock)
             raise
-        return Response(sock, pool, parser, self._clock, cancel)
 
-    def _origin(self, scheme: str, host: str, port: int | None) -> _Origin:
-        number = port or (443 if scheme == "https" else 80)
-        key = (scheme, host, number)
+    def _origin(self, scheme: str, host: str, port: int) -> Origin:
+        key = (scheme, host, port)
         found = self._origins.get(key)
         if found is None:
             proxy = self._proxies.for_origin(scheme, host)
-            found = self._origins[key] = _new_origin(scheme, host, number, proxy)
-            found.pool.clock = self._clock
+            found = self._origins[key] = Origin.of(scheme, host, port, proxy, self._clock)
         return found
 
 
-@functools.cache
-def _tls_context() -> ssl.SSLContext:
-    """One context for all origins: each costs a megabyte of parsed certificates."""
-    context: ssl.SSLContext = gevent_ssl.create_default_context(cafile=_CA_CERTS)
-    return context
+@contextmanager
+def _interruptible(cancel: Cancellation) -> Iterator[None]:
+    """What blocks within ends with ``ConnectionAbortedError`` as soon as ``cancel`` says so."""
+    greenlet, loop = gevent.getcurrent(), gevent.get_hub().loop
+    thrown: list[Any] = []
+    cancel.interrupted_by(
+        lambda: thrown.append(loop.run_callback(greenlet.throw, ConnectionAbortedError))
+    )
+    try:
+        yield
+    finally:
+        cancel.interrupted_by(None)
+        for callback in thrown:
+            callback.stop()
 
 
-def _new_origin(scheme: str, host: str, port: int, proxy: str | None) -> _Origin:
-    tls = scheme == "https"
-    shown = f"[{host}]" if ":" in host else host
-    name = shown if port == (443 if tls else 80) else f"{shown}:{port}"
-    options: dict[str, Any] = {"size": POOL_SIZE}
-    if tls:
-        options["ssl_context_factory"] = lambda cafile=None: _tls_context()
-    to, prefix, authorization = (host, port), "", None
-    if proxy:
-        via = urlsplit(proxy if "//" in proxy else f"http://{proxy}")
-        to = (via.hostname or "", via.port or 8080)
-        options |= {"use_proxy": True, "proxy_user": via.username, "proxy_password": via.password}
-        if not tls:
-            prefix = f"http://{name}"
-            if via.username:
-                pair = f"{via.username}:{via.password or ''}".encode()
-                authorization = f"Basic {base64.b64encode(pair).decode()}"
-    pool_type = _AliveTlsPool if tls else _AlivePool
-    return _Origin(pool_type(*to, host, port, **options), name, prefix, authorization)
+def _parsed(url: str) -> tuple[tuple[str, str, int], str]:
+    """((scheme, host, port), target) of an http(s) URL."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError as exc:
+        raise UpstreamError(ErrorKind.UNREACHABLE, "its base URL is malformed") from exc
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise UpstreamError(ErrorKind.UNREACHABLE, "its base URL is not an http(s) URL")
+    target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    where = (parts.scheme, parts.hostname, port or (443 if parts.scheme == "https" else 80))
+    return where, target
 
 
-def _head(origin: _Origin, target: str, headers: Mapping[str, str], length: int) -> bytes:
+def _head(origin: Origin, target: str, headers: Mapping[str, str], length: int) -> bytes:
     lines = [
         f"POST {origin.prefix}{target} HTTP/1.1\r\nHost: {origin.name}\r\n"
         f"User-Agent: {USER_AGENT}\r\n"
@@ -402,8 +323,3 @@ def _head(origin: _Origin, target: str, headers: Mapping[str, str], length: int)
         return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
     except UnicodeEncodeError as exc:
         raise UpstreamError(ErrorKind.KEY_REJECTED, "the key holds a character no key has") from exc
-
-
-def _drop_idle(pool: ConnectionPool) -> None:
-    while not pool._socket_queue.empty():
-        pool._socket_queue.get(block=False).close()

@@ -10,8 +10,8 @@ import requests_mock
 
 from freellmapi.core.catalog import KeyProbe, Provider
 from freellmapi.providers.catalog import load_catalog
+from freellmapi.providers.origins import Proxies
 from freellmapi.providers.probe import ERROR, HEALTHY, INVALID, RATE_LIMITED, Prober, Verdict
-from freellmapi.providers.transport import Proxies
 from tests.fakes.clock import FrozenClock
 
 URL = "mock://probe.example/v1"
