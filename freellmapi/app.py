@@ -21,11 +21,12 @@ from freellmapi.core.clock import Clock, SystemClock
 from freellmapi.core.errors import GatewayError, SettingsError
 from freellmapi.providers.endpoints import Endpoints
 from freellmapi.providers.local import LocalModel, LocalSettings
-from freellmapi.providers.transport import Proxies, Transport
+from freellmapi.providers.origins import Proxies
+from freellmapi.providers.transport import Transport
 from freellmapi.providers.wires import WIRES
+from freellmapi.router.call import Tools
 from freellmapi.router.configuration import Configuration, Given
 from freellmapi.router.cooldowns import Cooldowns
-from freellmapi.router.execute import Tools
 from freellmapi.router.gateway import Gateway
 from freellmapi.router.ledger import MemoryLedger
 from freellmapi.router.restore import restore

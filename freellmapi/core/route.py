@@ -103,6 +103,8 @@ class Attempt:
     message: str = ""
     usage: Usage | None = None
     spent: bool = True
+    opens_at: float | None = None
+    """When the wait that the failure stated or stands for is over, in epoch seconds."""
 
     @property
     def ref(self) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 MAX_EVENT_BYTES = 8 * 1024 * 1024
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
 class EventTooLarge(ValueError):
@@ -28,9 +29,6 @@ class SseDecoder:
 
     def feed(self, data: bytes) -> list[bytes]:
         """The payloads of the events that ``data`` completes, in order."""
-        if not self._started and data:
-            self._started = True
-            data = data.removeprefix(b"\xef\xbb\xbf")
         if self._skip_lf and data:
             data = data.removeprefix(b"\n")
             self._skip_lf = False
@@ -43,6 +41,9 @@ class SseDecoder:
             buffer = buffer.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
         lines = buffer.split(b"\n")
         self._buffer = lines.pop()
+        if lines and not self._started:
+            self._started = True
+            lines[0] = lines[0].removeprefix(BYTE_ORDER_MARK)
         events: list[bytes] = []
         for line in lines:
             self._line(line, events)
@@ -52,7 +53,8 @@ class SseDecoder:
         """The last event, when the stream ended without the blank line after it."""
         events: list[bytes] = []
         if self._buffer:
-            self._line(self._buffer, events)
+            last = self._buffer
+            self._line(last if self._started else last.removeprefix(BYTE_ORDER_MARK), events)
             self._buffer = b""
         self._line(b"", events)
         return events

@@ -7,17 +7,18 @@ Stated waits, used-up quotas and rejections last as long as they say.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from freellmapi.core.clock import Clock
 from freellmapi.core.errors import DAY, Bench, ErrorKind, Until, UpstreamError
 from freellmapi.core.limits import next_midnight
 from freellmapi.core.route import Candidate
+from freellmapi.router.counter import NEVER
 
 LADDER = (0.0, 5.0, 10.0, 20.0, 30.0)
 LOCAL_LIMIT = 5.0
 MINUTE = 60.0
-FOREVER = float("inf")
 
 
 @dataclass(slots=True)
@@ -30,6 +31,7 @@ class BenchEntry:
     own: bool
     """Benched by our own judgement, not by a stated wait, a cap or a rejection."""
     strikes: int = 0
+    """Failures in a row that climbed the ladder."""
     on_trial: bool = False
 
 
@@ -65,39 +67,51 @@ class Cooldowns:
 
     def begin(self, candidate: Candidate) -> None:
         """A call starts: scopes whose bench has just ended are on trial until it ends."""
-        for name in candidate.scopes.values():
-            entry = self._entries.get(name)
-            if entry is not None and entry.own and entry.strikes > 1:
+        for entry in self._over(candidate):
+            if entry.own and entry.strikes > 1:
                 entry.on_trial = True
 
+    def answers(self, candidate: Candidate) -> None:
+        """A streamed answer has begun: ask it again, but remember what it did before."""
+        now = self._clock.now()
+        for entry in self._over(candidate):
+            entry.on_trial = False
+            if entry.own:
+                entry.until = min(entry.until, now)
+
     def succeeded(self, candidate: Candidate) -> None:
-        """The candidate answered: every bench it stands under is lifted."""
-        if self._entries:
-            for name in candidate.scopes.values():
-                self._entries.pop(name, None)
+        """The candidate answered: our own benches it stands under are lifted.
+
+        A stated wait, a used-up quota or a rejection that another call met meanwhile stays.
+        """
+        now = self._clock.now()
+        for name in candidate.scopes.values():
+            entry = self._entries.get(name)
+            if entry is not None and (entry.own or entry.until <= now):
+                del self._entries[name]
 
     def ended(self, candidate: Candidate) -> None:
         """The call ended without telling anything (the client left, a refused request)."""
-        for name in candidate.scopes.values():
-            entry = self._entries.get(name)
-            if entry is not None:
-                entry.on_trial = False
+        for entry in self._over(candidate):
+            entry.on_trial = False
 
     def failed(self, candidate: Candidate, error: UpstreamError) -> BenchEntry | None:
-        """Bench what the failure speaks for; the entry made, or None if nothing is benched."""
+        """Bench what the failure speaks for; the entry in force, or None if nothing is benched."""
+        name = scope(error.policy.bench if error.bench is None else error.bench, candidate)
+        before = self._entries.get(name) if name is not None else None
+        now = self._clock.now()
+        strikes = _strikes(before, error.kind, now)
         self.ended(candidate)
-        policy = error.policy
-        bench = policy.bench if error.bench is None else error.bench
-        name = scope(bench, candidate)
         if name is None:
             return None
-        now = self._clock.now()
-        before = self._entries.get(name)
-        strikes = (before.strikes if before is not None else 0) + 1
         seconds, own = self._duration(candidate, error, strikes, now)
+        if before is not None and not before.own and before.until > now + seconds:
+            # A rejection or a longer stated wait is not undone by a call that was under way.
+            return before
+        if not own:
+            strikes = before.strikes if before is not None else 0
         reason = f"{error.kind.value}: {error.message}"
-        entry = BenchEntry(now + seconds, error.kind, reason, own, strikes)
-        self._entries[name] = entry
+        entry = self._entries[name] = BenchEntry(now + seconds, error.kind, reason, own, strikes)
         return entry
 
     def clear(self, name: str, kind: ErrorKind) -> None:
@@ -115,13 +129,20 @@ class Cooldowns:
         for name in [n for n, e in self._entries.items() if e.until < limit]:
             del self._entries[name]
 
+    def _over(self, candidate: Candidate) -> Iterator[BenchEntry]:
+        """The benches that the candidate stands or stood under."""
+        for name in candidate.scopes.values() if self._entries else ():
+            entry = self._entries.get(name)
+            if entry is not None:
+                yield entry
+
     def _duration(
         self, candidate: Candidate, error: UpstreamError, strikes: int, now: float
     ) -> tuple[float, bool]:
         """(seconds, whether that is our own judgement)."""
         until = error.policy.until
         if until is Until.CLEARED:
-            return FOREVER, False
+            return NEVER, False
         if until is Until.RESET:
             reset = next_midnight(now, candidate.provider.reset_zone) - now
             # Per-day marks outweigh a short hint beside them; a longer one is believed.
@@ -132,7 +153,17 @@ class Cooldowns:
             return MINUTE, False
         if until is Until.DAY:
             return DAY, False
-        first_free = error.kind is not ErrorKind.STREAM_BROKEN
-        step = strikes - 1 if first_free else strikes
-        seconds = LADDER[min(step, len(LADDER) - 1)]
+        seconds = LADDER[min(strikes, len(LADDER)) - 1]
         return (min(seconds, LOCAL_LIMIT) if candidate.provider.local else seconds), True
+
+
+def _strikes(before: BenchEntry | None, kind: ErrorKind, now: float) -> int:
+    """Where on the ladder this failure is; a stream that died has no free first.
+
+    Calls that were under way when the bench began add nothing: ten of them that fail
+    together are one bad moment.
+    """
+    strikes = before.strikes if before is not None else 0
+    if before is None or not before.own or before.until <= now or before.on_trial:
+        strikes += 1
+    return max(strikes, 2) if kind is ErrorKind.STREAM_BROKEN else strikes

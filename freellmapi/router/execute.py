@@ -3,47 +3,32 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 from freellmapi.core.cancel import Cancellation
-from freellmapi.core.chat import ChatRequest, Chunk
-from freellmapi.core.clock import Clock
+from freellmapi.core.chat import ChatRequest, Completion
 from freellmapi.core.errors import ErrorKind, UpstreamError
-from freellmapi.core.estimate import DEFAULT_OUTPUT
+from freellmapi.core.estimate import DEFAULT_OUTPUT, prompt_tokens
 from freellmapi.core.limits import Usage
 from freellmapi.core.route import Attempt, Candidate, Outcome, Reservation, RoutePlan
-from freellmapi.providers.chunks import as_chunks
+from freellmapi.providers.chunks import as_chunks, usage_dict
 from freellmapi.providers.classify import classify
-from freellmapi.providers.endpoints import Endpoints
-from freellmapi.providers.transport import Response, Transport
+from freellmapi.providers.transport import Response
 from freellmapi.providers.wire import Wire
-from freellmapi.router.cooldowns import Cooldowns
-from freellmapi.router.ledger import Ledger
+from freellmapi.router.call import Call, Tools
 from freellmapi.router.plan import capped, tokens_to_reserve
 from freellmapi.router.settings import RouterSettings
-from freellmapi.router.stream import AnswerStream, StreamEnd
+from freellmapi.router.stream import AnswerStream, Rechunked
 
 RETRY_PAUSE = 0.25
 """Seconds before a lone candidate is asked once more."""
+REFUSAL_TIMEOUT = 5.0
+"""Seconds for the body of a refusal whose status is known."""
 WORTH_A_SECOND_TRY = frozenset({ErrorKind.SERVER_ERROR, ErrorKind.BAD_ANSWER})
 # A whole answer takes as long as its tokens do: the wait for its first byte grows by the
 # first-byte timeout once for so many tokens that were asked for.
 TOKENS_PER_WAIT = 768
-
-
-@dataclass(frozen=True, slots=True)
-class Tools:
-    """What the loop works with: the same for every request."""
-
-    transport: Transport
-    wires: Mapping[str, Wire]
-    endpoints: Endpoints
-    ledger: Ledger
-    cooldowns: Cooldowns
-    clock: Clock
-    on_failure: Callable[[Candidate, UpstreamError], None] = lambda candidate, error: None
-    """Told of every failed attempt, e.g. to mark a rejected key."""
 
 
 class Execution:
@@ -137,7 +122,7 @@ class Execution:
         tools = self._tools
         self._tries_left -= 1
         tools.cooldowns.begin(candidate)
-        call = _Call(tools, candidate, reservation)
+        call = Call(tools, candidate, reservation)
         try:
             answered = self._ask(call, last)
         except UpstreamError as error:
@@ -146,11 +131,10 @@ class Execution:
         except BaseException:
             call.abandoned()
             raise
-        tools.cooldowns.succeeded(candidate)
         self._outcome = answered
         return None
 
-    def _ask(self, call: _Call, last: bool) -> Outcome:
+    def _ask(self, call: Call, last: bool) -> Outcome:
         tools, candidate = self._tools, call.candidate
         endpoint = tools.endpoints.of(candidate.provider, candidate.key_id)
         wire = tools.wires[candidate.provider.wire]
@@ -181,32 +165,42 @@ class Execution:
         settings = self._settings
         first = candidate.provider.first_byte_timeout or settings.first_byte_timeout
         longest = max(settings.last_first_byte_timeout, first)
-        if last:
+        if last and not self._outcome.attempts:
             return longest
         if not streams:
             first *= 1 + min(self._chat.max_tokens or DEFAULT_OUTPUT, 4096) / TOKENS_PER_WAIT
+        wanted = longest if last else min(first, longest)
         left = self._deadline - self._tools.clock.monotonic()
-        return max(min(first, longest, left), settings.first_byte_timeout)
+        return max(min(wanted, left), settings.first_byte_timeout)
 
     def _refusal(self, response: Response, candidate: Candidate, deadline: float) -> UpstreamError:
         clock = self._tools.clock
-        body = response.read(max(1.0, deadline - clock.monotonic()))
+        left = deadline - clock.monotonic()
+        try:
+            body = response.read(max(1.0, min(left, REFUSAL_TIMEOUT)))
+        except UpstreamError as exc:
+            if exc.kind is ErrorKind.CLIENT_GONE:
+                raise
+            # Its status says enough when the reason does not come.
+            body = b""
         return classify(response.status, response.headers, body, candidate.provider, clock.now())
 
-    def _whole(self, call: _Call, response: Response, wire: Wire, deadline: float) -> Outcome:
+    def _whole(self, call: Call, response: Response, wire: Wire, deadline: float) -> Outcome:
         candidate = call.candidate
         body = response.read(max(0.001, deadline - self._tools.clock.monotonic()))
         response.close()
         completion = wire.completion(
             body, response.headers, candidate.provider, candidate.model, self._chat.tools
         )
+        if completion.usage is None:
+            completion = _counted(completion, self._chat.prompt_tokens)
         attempt = call.answered(completion.usage)
         if self._chat.stream:
-            stream = _Rechunked(as_chunks(completion), lambda: self._on_stream_end(attempt))
+            stream = Rechunked(as_chunks(completion), lambda: self._on_stream_end(attempt))
             return replace(self._outcome, served_by=candidate, stream=stream)
         return replace(self._outcome.then(attempt), served_by=candidate, completion=completion)
 
-    def _streamed(self, call: _Call, response: Response, wire: Wire, deadline: float) -> Outcome:
+    def _streamed(self, call: Call, response: Response, wire: Wire, deadline: float) -> Outcome:
         tools, candidate = self._tools, call.candidate
         stream = AnswerStream(
             candidate,
@@ -219,89 +213,15 @@ class Execution:
             lambda end: self._on_stream_end(call.stream_ended(end)),
         )
         stream.begin(deadline - tools.clock.monotonic())
+        call.streaming()
         return replace(self._outcome, served_by=candidate, stream=stream)
 
 
-class _Call:
-    """The bookkeeping of one upstream call: settled and judged exactly once."""
-
-    def __init__(self, tools: Tools, candidate: Candidate, reservation: Reservation) -> None:
-        self.candidate = candidate
-        self._tools = tools
-        self._reservation = reservation
-        self._started_at = tools.clock.now()
-        self._started = tools.clock.monotonic()
-
-    def answered(self, usage: Usage | None) -> Attempt:
-        self._tools.ledger.settle(self._reservation, usage, spent=True)
-        return self._record(usage=usage)
-
-    def failed(self, error: UpstreamError) -> Attempt:
-        tools = self._tools
-        spent = error.policy.spent
-        tools.ledger.settle(self._reservation, None, spent=spent)
-        if error.kind is ErrorKind.CLIENT_GONE:
-            tools.cooldowns.ended(self.candidate)
-        else:
-            tools.cooldowns.failed(self.candidate, error)
-            tools.on_failure(self.candidate, error)
-        return self._record(error=error, spent=spent)
-
-    def stream_ended(self, end: StreamEnd) -> Attempt:
-        """A stream that had begun is over; what it used is used, however it ended."""
-        tools = self._tools
-        tools.ledger.settle(self._reservation, end.usage, spent=True)
-        if end.error is not None and end.error.kind is not ErrorKind.CLIENT_GONE:
-            tools.cooldowns.failed(self.candidate, end.error)
-            tools.on_failure(self.candidate, end.error)
-        return self._record(error=end.error, usage=end.usage)
-
-    def abandoned(self) -> None:
-        """The loop itself failed: what was reserved stays counted."""
-        self._tools.ledger.settle(self._reservation, None, spent=True)
-        self._tools.cooldowns.ended(self.candidate)
-
-    def _record(
-        self,
-        error: UpstreamError | None = None,
-        usage: Usage | None = None,
-        spent: bool = True,
-    ) -> Attempt:
-        return Attempt(
-            provider=self.candidate.provider.id,
-            model=self.candidate.model.id,
-            key_id=self.candidate.key_id,
-            started_at=self._started_at,
-            duration=self._tools.clock.monotonic() - self._started,
-            error=error.kind if error else None,
-            status=error.status if error else 200,
-            message=error.message if error else "",
-            usage=usage,
-            spent=spent,
-        )
-
-
-class _Rechunked:
-    """A whole answer given as a stream, for a provider that cannot stream."""
-
-    def __init__(self, chunks: list[Chunk], on_end: Callable[[], None]) -> None:
-        self._chunks: list[Chunk] | None = chunks
-        self._on_end: Callable[[], None] | None = on_end
-
-    def __iter__(self) -> _Rechunked:
-        return self
-
-    def __next__(self) -> list[Chunk]:
-        chunks, self._chunks = self._chunks, None
-        if chunks is None:
-            self.close()
-            raise StopIteration
-        return chunks
-
-    def close(self) -> None:
-        on_end, self._on_end = self._on_end, None
-        if on_end is not None:
-            on_end()
+def _counted(completion: Completion, prompt: int) -> Completion:
+    """A whole answer whose provider did not count its tokens, with an estimate."""
+    message = completion.body["choices"][0]["message"]
+    usage = Usage(prompt, prompt_tokens([message]), exact=False)
+    return Completion({**completion.body, "usage": usage_dict(usage)}, usage)
 
 
 class _Lookahead:

@@ -13,8 +13,9 @@ from freellmapi.core.chat import ChatRequest
 from freellmapi.core.errors import Bench, ErrorKind, GatewayError, UpstreamError
 from freellmapi.core.limits import Usage
 from freellmapi.core.route import Attempt, Candidate, Outcome, RoutePlan
+from freellmapi.router.call import Tools
 from freellmapi.router.configuration import Configuration
-from freellmapi.router.execute import Execution, Tools
+from freellmapi.router.execute import Execution
 from freellmapi.router.failure import failure
 from freellmapi.router.ledger import Headroom
 from freellmapi.router.plan import Picture, plan
@@ -78,9 +79,13 @@ class Gateway:
             )
             outcome = execution.run(decided)
             if outcome.served_by is None:
-                raise self._failure(chat, outcome, decided, record)
+                record.begun(outcome)
+                raise self._failure(chat, outcome, decided, cancel)
         except GatewayError as error:
             record.write(status=error.status, error=error.code)
+            raise
+        except Exception:
+            record.write(status=500, error="internal_error")
             raise
         record.begun(outcome)
         if outcome.stream is None:
@@ -135,10 +140,9 @@ class Gateway:
             log.error("request log not written request=%s: %s", row.request_id, exc)
 
     def _failure(
-        self, chat: ChatRequest, outcome: Outcome, decided: RoutePlan, record: _Record
+        self, chat: ChatRequest, outcome: Outcome, decided: RoutePlan, cancel: Cancellation
     ) -> GatewayError:
-        record.begun(outcome)
-        if any(a.error is ErrorKind.CLIENT_GONE for a in outcome.attempts):
+        if cancel.cancelled:
             return GatewayError(
                 499, "The client left.", code="client_closed_request", type="api_error"
             )

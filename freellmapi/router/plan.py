@@ -10,6 +10,7 @@ from freellmapi.core.clock import Clock
 from freellmapi.core.estimate import reserved_output
 from freellmapi.core.route import Candidate, Gate, RoutePlan, Skipped
 from freellmapi.router.cooldowns import BenchEntry, Cooldowns
+from freellmapi.router.counter import NEVER
 from freellmapi.router.filters import unfit
 from freellmapi.router.ledger import Ledger
 from freellmapi.router.resolve import Wanted
@@ -79,6 +80,8 @@ def _candidates(
 
 def capped(candidate: Candidate, opens_at: float) -> Skipped:
     """A candidate whose caps leave no room until then."""
+    if opens_at == NEVER:
+        return Skipped(candidate.ref, candidate.key_id, Gate.HEADROOM, "its cap is 0")
     return Skipped(candidate.ref, candidate.key_id, Gate.HEADROOM, "at its cap", opens_at)
 
 

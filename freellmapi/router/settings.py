@@ -64,6 +64,7 @@ def _problem(name: str, value: object, known: Mapping[str, Any]) -> str | None:
         return f"settings.{name} is {value!r}, not a number."
     if name == "max_attempts" and (not isinstance(value, int) or not 1 <= value <= 100):
         return f"settings.{name} is {value!r}; it is a whole number from 1 to 100."
-    if value < 0 or (value == 0 and name not in _MAY_BE_ZERO) or value > 1e6:
+    # Written so that NaN, which TOML can say, is out of range too.
+    if not 0 <= value <= 1e6 or (value == 0 and name not in _MAY_BE_ZERO):
         return f"settings.{name} is {value!r}, which is out of range."
     return None

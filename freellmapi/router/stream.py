@@ -54,7 +54,7 @@ class AnswerStream:
         self._clock = clock
         self._idle_timeout = idle_timeout
         self._ping_interval = ping_interval
-        self._last_at = clock.monotonic()
+        self._silence = 0.0
         self._prompt_tokens = prompt_tokens
         self._on_end = on_end
         self._pending: list[Chunk] = []
@@ -63,6 +63,7 @@ class AnswerStream:
         self._output = 0.0
         self._last = b""
         self._finish: str | None = None
+        self._tail_until = 0.0
         self._fault: UpstreamError | None = None
         self._done = False
         self._ended = False
@@ -74,7 +75,7 @@ class AnswerStream:
             left = deadline - self._clock.monotonic()
             if left <= 0:
                 raise UpstreamError(ErrorKind.TIMEOUT, "no first token in time")
-            batch, over = self._read(left)
+            batch, over = self._read(left) if self._finish is None else self._read_tail()
             self._pending += batch
             if over:
                 self._check_begun()
@@ -112,19 +113,27 @@ class AnswerStream:
         if self._finish is not None:
             batch, over = self._read_tail()
         else:
-            try:
-                batch, over = self._read(min(self._ping_interval, self._silence_left()))
-            except UpstreamError as exc:
-                if exc.kind is not ErrorKind.TIMEOUT or self._silence_left() <= 0:
-                    raise
-                return []
+            batch, over = self._read_within_silence()
         if over:
             batch += self._closing_chunks()
         return batch
 
-    def _silence_left(self) -> float:
-        """Seconds until a stream that gives no chunk counts as stalled."""
-        return self._last_at + self._idle_timeout - self._clock.monotonic()
+    def _read_within_silence(self) -> tuple[list[Chunk], bool]:
+        # Only waiting here counts as the provider's silence: a client that reads slowly may
+        # be away for longer than the provider may be silent.
+        began = self._clock.monotonic()
+        left = self._idle_timeout - self._silence
+        try:
+            batch, over = self._read(min(self._ping_interval, left))
+        except UpstreamError as exc:
+            self._silence += self._clock.monotonic() - began
+            if exc.kind is not ErrorKind.TIMEOUT or self._ping_interval >= left:
+                raise
+            return [], False
+        self._silence = 0.0 if batch else self._silence + self._clock.monotonic() - began
+        if not batch and not over and self._silence >= self._idle_timeout:
+            raise UpstreamError(ErrorKind.TIMEOUT, "nothing but comments came")
+        return batch, over
 
     def _read(self, timeout: float) -> tuple[list[Chunk], bool]:
         """(chunks, whether the body is over)."""
@@ -151,7 +160,7 @@ class AnswerStream:
     def _read_tail(self) -> tuple[list[Chunk], bool]:
         """What still comes after the finish_reason: usage, ``[DONE]``, or nothing at all."""
         try:
-            return self._read(AFTER_FINISH)
+            return self._read(self._tail_until - self._clock.monotonic())
         except UpstreamError as exc:
             if exc.kind is ErrorKind.CLIENT_GONE:
                 raise
@@ -164,12 +173,12 @@ class AnswerStream:
     def _note(self, batch: list[Chunk]) -> None:
         if batch:
             self._last = batch[-1].data
-            self._last_at = self._clock.monotonic()
         for chunk in batch:
             if chunk.text:
                 self._output += text_tokens(chunk.text)
             if chunk.finish is not None:
                 self._finish = chunk.finish
+                self._tail_until = self._clock.monotonic() + AFTER_FINISH
             if chunk.usage is not None:
                 self._usage = chunk.usage
                 self._usage_sent = self._usage_sent or chunk.usage_only
@@ -225,3 +234,26 @@ class AnswerStream:
         self._ended = True
         self._response.close()
         self._on_end(StreamEnd(self.usage, error))
+
+
+class Rechunked:
+    """A whole answer given as a stream, for a provider that cannot stream."""
+
+    def __init__(self, chunks: list[Chunk], on_end: Callable[[], None]) -> None:
+        self._chunks: list[Chunk] | None = chunks
+        self._on_end: Callable[[], None] | None = on_end
+
+    def __iter__(self) -> Rechunked:
+        return self
+
+    def __next__(self) -> list[Chunk]:
+        chunks, self._chunks = self._chunks, None
+        if chunks is None:
+            self.close()
+            raise StopIteration
+        return chunks
+
+    def close(self) -> None:
+        on_end, self._on_end = self._on_end, None
+        if on_end is not None:
+            on_end()

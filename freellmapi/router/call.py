@@ -1,0 +1,101 @@
+"""One call to one candidate: reserved before, settled and judged once it is over."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from freellmapi.core.clock import Clock
+from freellmapi.core.errors import ErrorKind, UpstreamError
+from freellmapi.core.limits import Usage
+from freellmapi.core.route import Attempt, Candidate, Reservation
+from freellmapi.providers.endpoints import Endpoints
+from freellmapi.providers.transport import Transport
+from freellmapi.providers.wire import Wire
+from freellmapi.router.cooldowns import Cooldowns
+from freellmapi.router.ledger import Ledger
+from freellmapi.router.stream import StreamEnd
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """What the loop works with: the same for every request."""
+
+    transport: Transport
+    wires: Mapping[str, Wire]
+    endpoints: Endpoints
+    ledger: Ledger
+    cooldowns: Cooldowns
+    clock: Clock
+    on_failure: Callable[[Candidate, UpstreamError], None] = lambda candidate, error: None
+    """Told of every failed attempt, e.g. to mark a rejected key."""
+
+
+class Call:
+    """The bookkeeping of one upstream call: settled and judged exactly once."""
+
+    def __init__(self, tools: Tools, candidate: Candidate, reservation: Reservation) -> None:
+        self.candidate = candidate
+        self._tools = tools
+        self._reservation = reservation
+        self._started_at = tools.clock.now()
+        self._started = tools.clock.monotonic()
+
+    def answered(self, usage: Usage | None) -> Attempt:
+        """A whole answer has come."""
+        self._tools.ledger.settle(self._reservation, usage, spent=True)
+        self._tools.cooldowns.succeeded(self.candidate)
+        return self._record(usage=usage)
+
+    def failed(self, error: UpstreamError) -> Attempt:
+        spent = error.policy.spent
+        self._tools.ledger.settle(self._reservation, None, spent=spent)
+        return self._record(error=error, opens_at=self._judge(error), spent=spent)
+
+    def streaming(self) -> None:
+        """The first token of a stream has come."""
+        self._tools.cooldowns.answers(self.candidate)
+
+    def stream_ended(self, end: StreamEnd) -> Attempt:
+        """A stream that had begun is over; what it used is used, however it ended."""
+        self._tools.ledger.settle(self._reservation, end.usage, spent=True)
+        if end.error is None:
+            self._tools.cooldowns.succeeded(self.candidate)
+            return self._record(usage=end.usage)
+        return self._record(error=end.error, opens_at=self._judge(end.error), usage=end.usage)
+
+    def _judge(self, error: UpstreamError) -> float | None:
+        """Bench what the failure speaks for; when that wait is over, if it is a stated one."""
+        tools = self._tools
+        if error.kind is ErrorKind.CLIENT_GONE:
+            tools.cooldowns.ended(self.candidate)
+            return None
+        bench = tools.cooldowns.failed(self.candidate, error)
+        tools.on_failure(self.candidate, error)
+        return bench.until if bench is not None and not bench.own else None
+
+    def abandoned(self) -> None:
+        """The loop itself failed: what was reserved stays counted."""
+        self._tools.ledger.settle(self._reservation, None, spent=True)
+        self._tools.cooldowns.ended(self.candidate)
+
+    def _record(
+        self,
+        error: UpstreamError | None = None,
+        usage: Usage | None = None,
+        opens_at: float | None = None,
+        spent: bool = True,
+    ) -> Attempt:
+        return Attempt(
+            provider=self.candidate.provider.id,
+            model=self.candidate.model.id,
+            key_id=self.candidate.key_id,
+            started_at=self._started_at,
+            duration=self._tools.clock.monotonic() - self._started,
+            error=error.kind if error else None,
+            status=error.status if error else 200,
+            message=error.message if error else "",
+            usage=usage,
+            spent=spent,
+            opens_at=opens_at,
+        )
