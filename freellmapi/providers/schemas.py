@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 
 _STRIPPED = frozenset({"$schema", "additionalProperties", "strict"})
-_NAMED = frozenset({"properties", "patternProperties", "$defs", "definitions"})
+NAMED = frozenset({"properties", "patternProperties", "$defs", "definitions"})
 """Keywords whose keys are names of the user's, not keywords."""
 
 
@@ -37,7 +37,7 @@ def stripped(schema: Any) -> Any:
         return schema
     return {
         name: {key: stripped(inner) for key, inner in value.items()}
-        if name in _NAMED and isinstance(value, dict)
+        if name in NAMED and isinstance(value, dict)
         else stripped(value)
         for name, value in schema.items()
         if name not in _STRIPPED
@@ -57,10 +57,15 @@ def schema_as_object(body: dict[str, Any]) -> None:
 
 def with_instruction(messages: list[Any], schema: Mapping[str, Any]) -> list[Any]:
     """The messages with the schema stated in the first system message, made if need be."""
-    text = (
+    return with_text(
+        messages,
         "Answer with one JSON object and nothing else. It must fit this JSON schema:\n"
-        + orjson.dumps(schema).decode()
+        + orjson.dumps(schema).decode(),
     )
+
+
+def with_text(messages: list[Any], text: str) -> list[Any]:
+    """The messages with ``text`` at the end of the first system message, made if need be."""
     first = messages[0] if messages else None
     if isinstance(first, dict) and first.get("role") == "system":
         if isinstance(first.get("content"), str):
