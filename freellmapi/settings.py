@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 from dotenv import dotenv_values
 
 from freellmapi.core.errors import SettingsError
+from freellmapi.providers.guard import check_base_url
 
 _ROOT = Path(__file__).resolve().parent.parent
 _LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
@@ -246,9 +247,11 @@ class _Reader:
             text = self.text(name)
             if match is None or text is None:
                 continue
-            if urlsplit(text).scheme not in ("http", "https") or not _host_of(text):
-                raise _wrong(name, text, "an address such as https://gateway.example/v1")
-            found[match[1].lower()] = text.rstrip("/")
+            try:
+                found[match[1].lower()] = check_base_url(text)
+            except ValueError as exc:
+                wanted = "It must be an address such as https://gateway.example/v1."
+                raise SettingsError(f"{name}: {exc}. {wanted}") from exc
         return MappingProxyType(found)
 
 

@@ -23,6 +23,7 @@ from freellmapi.providers.catalog_file import (
     provider_id,
 )
 from freellmapi.providers.default_order import default_order_key
+from freellmapi.providers.guard import check_base_url
 
 __all__ = [
     "CatalogError",
@@ -44,7 +45,7 @@ CUSTOM_RANK = 50
 _CUSTOM_FIELDS: Mapping[str, Reader] = {
     "id": provider_id,
     "name": f.text,
-    "base_url": f.url,
+    "base_url": check_base_url,
     "key": f.text,
     "models": models_field,
     "limits": f.limits,
@@ -136,7 +137,7 @@ def with_base_urls(catalog: Catalog, base_urls: Mapping[str, str]) -> Catalog:
         if name not in providers:
             raise CatalogError(f"base URL for '{name}'", "there is no such provider")
         try:
-            providers[name] = _moved(providers[name], f.url(value))
+            providers[name] = _moved(providers[name], check_base_url(value))
         except ValueError as exc:
             raise CatalogError(f"base URL for '{name}'", str(exc)) from exc
     return Catalog(providers.values(), catalog.models)

@@ -12,7 +12,6 @@ import ipaddress
 import select
 import socket
 import ssl
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -23,15 +22,11 @@ from gevent.monkey import get_original
 from geventhttpclient.connectionpool import _CA_CERTS, ConnectionPool, SSLConnectionPool
 
 from freellmapi.core.clock import Clock
+from freellmapi.providers.guard import REFUSED, is_refused_address
 
 POOL_SIZE = 10_000
 RESOLVED_FOR = 30.0
 """Seconds for which a host's addresses are not asked for again."""
-METADATA_ADDRESSES = frozenset({"100.100.100.200", "fd00:ec2::254"})
-NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
-REFUSED = "the address is link-local or a metadata service: refused"
-
-IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 _poll = get_original("select", "poll") if hasattr(select, "poll") else None
 
@@ -62,24 +57,6 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host.strip("[]")).is_loopback
     except ValueError:
         return False
-
-
-def is_refused_address(address: str) -> bool:
-    """Link-local and cloud metadata addresses: no provider lives there."""
-    try:
-        ip = ipaddress.ip_address(address.partition("%")[0])
-    except ValueError:
-        return False
-    return any(a.is_link_local or str(a) in METADATA_ADDRESSES for a in _meanings(ip))
-
-
-def _meanings(ip: IPAddress) -> Iterator[IPAddress]:
-    """The address, and the IPv4 one that an IPv6 one carries inside."""
-    yield ip
-    if isinstance(ip, ipaddress.IPv6Address):
-        yield from filter(None, (ip.ipv4_mapped, ip.sixtofour))
-        if ip in NAT64:
-            yield ipaddress.IPv4Address(int(ip) & 0xFFFF_FFFF)
 
 
 class Pool(ConnectionPool):
