@@ -52,7 +52,11 @@ def main() -> int:
         if given.keep:
             given.keep.mkdir(parents=True)
         folder = given.keep or Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        report, errors = measured(given, folder.resolve(), stack)
+        try:
+            report, errors = measured(given, folder.resolve(), stack)
+        except RuntimeError as exc:
+            print(f"bench: {exc}", file=sys.stderr)
+            return 1
     print(report.markdown())
     for error, times in errors.items():
         print(f"\n{times} x {error}")

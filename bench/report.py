@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import platform
 from collections import defaultdict
@@ -20,7 +21,9 @@ class Report:
 
     def add(self, subject: str, figures: Figures) -> None:
         for name, value in figures.items():
-            self._values[name][subject].append(value)
+            row = self._values[name][subject]
+            if not math.isnan(value):
+                row.append(value)
 
     def markdown(self) -> str:
         """Medians, with the range when there are several values."""
@@ -53,6 +56,4 @@ def _ratio(by_subject: Mapping[str, list[float]]) -> str:
 
 
 def _number(value: float) -> str:
-    if value != value:
-        return "-"
     return f"{value:.0f}" if abs(value) >= 100 else f"{value:.{1 if abs(value) >= 10 else 2}f}"

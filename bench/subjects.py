@@ -19,7 +19,7 @@ from bench.processes import ROOT, Program, Server
 GUNICORN = ("-m", "gunicorn", "--config", "deploy/gunicorn.conf.py")
 COMMAND = ("-c", "from freellmapi.cli import main; main()")
 REFUSING_MODELS = 200
-"""So many that a bench after a 429 is over before the same model is asked again."""
+"""One for each request of a run: a model that answered 429 is not asked again at once."""
 START_TIMEOUT = 60.0
 
 CONFIG = """\

@@ -18,7 +18,8 @@ def test_medians_ranges_and_the_ratio_to_the_floor() -> None:
 def test_no_value_is_a_dash_and_not_nan() -> None:
     report = Report()
     report.add("gateway", {"first token": float("nan")})
-    assert "nan" not in report.markdown()
+    report.add("floor", {"first token": 1.0})
+    assert report.markdown().splitlines()[2] == "| first token | - | 1.00 | - |"
 
 
 def test_json_keeps_every_value_and_the_errors() -> None:
