@@ -9,16 +9,14 @@ from collections.abc import Callable
 
 import gevent
 from flask import Flask, Response, g
-from werkzeug.exceptions import HTTPException
 
 from freellmapi import log as logs
 from freellmapi.api import blueprint as api
-from freellmapi.api import health
-from freellmapi.api.render import error_response
+from freellmapi.api import errors, health
 from freellmapi.background import Background
 from freellmapi.config_file import ConfigFile, read_config
 from freellmapi.core.clock import Clock, SystemClock
-from freellmapi.core.errors import GatewayError, SettingsError
+from freellmapi.core.errors import SettingsError
 from freellmapi.providers.endpoints import Endpoints
 from freellmapi.providers.local import LocalModel, LocalSettings
 from freellmapi.providers.origins import Proxies
@@ -118,9 +116,7 @@ def create_app(settings: Settings, services: Services | None = None) -> Flask:
     app.after_request(_show_request_id)
     app.register_blueprint(api.bp)
     app.register_blueprint(health.bp)
-    app.register_error_handler(GatewayError, error_response)
-    app.register_error_handler(HTTPException, _http_error)
-    app.register_error_handler(Exception, _internal_error)
+    errors.register(app)
     return app
 
 
@@ -134,31 +130,6 @@ def _name_request(new_id: Callable[[], str]) -> Callable[[], None]:
 def _show_request_id(response: Response) -> Response:
     response.headers["X-Request-Id"] = g.get("request_id", "")
     return response
-
-
-def _http_error(error: HTTPException) -> Response:
-    """Unknown paths, wrong methods and the like, in the one error shape."""
-    status = error.code or 500
-    name = (error.name or "error").lower().replace(" ", "_")
-    type = "invalid_request_error" if status < 500 else "api_error"
-    response = error_response(GatewayError(status, error.description or name, code=name, type=type))
-    if status == 405:
-        allowed = error.get_headers()
-        response.headers.extend([(k, v) for k, v in allowed if k == "Allow"])
-    return response
-
-
-def _internal_error(error: Exception) -> Response:
-    """The outermost edge: whatever nobody expected is logged and answered, never shown."""
-    log.exception("request=%s failed unexpectedly", g.get("request_id", ""))
-    return error_response(
-        GatewayError(
-            500,
-            "Something unexpected happened here. The log has it under this X-Request-Id.",
-            code="internal_error",
-            type="api_error",
-        )
-    )
 
 
 def _given(settings: Settings, file: ConfigFile, local: LocalModel) -> Given:

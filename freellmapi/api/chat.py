@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from flask import Blueprint, Response, g, request
+from werkzeug.exceptions import RequestEntityTooLarge
 
 from freellmapi.api import render
 from freellmapi.api.departure import Departure
@@ -16,7 +17,7 @@ from freellmapi.services import Services, services
 
 def chat_completions() -> Response:
     """One answer, whole or streamed."""
-    chat = chat_request(parse_json(request.get_data()), request.headers.get("X-Session-Id"))
+    chat = chat_request(parse_json(_body()), request.headers.get("X-Session-Id"))
     parts = services()
     cancel = Cancellation()
     departure = Departure(request.environ, cancel)
@@ -25,9 +26,18 @@ def chat_completions() -> Response:
     except BaseException:
         departure.close()
         raise
+    headers = _headers(parts, outcome)
     response = _response(chat, outcome, departure)
-    response.headers.extend(_headers(parts, outcome))
+    response.headers.extend(headers)
     return response
+
+
+def _body() -> bytes:
+    """The whole body. One of unstated length would else be cut silently at the limit."""
+    data = request.get_data()
+    if request.content_length is None and len(data) == request.max_content_length:
+        raise RequestEntityTooLarge
+    return data
 
 
 def _response(chat: ChatRequest, outcome: Outcome, departure: Departure) -> Response:

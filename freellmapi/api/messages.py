@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections import defaultdict, deque
 from typing import Any
 
 import orjson
@@ -30,29 +30,47 @@ def messages_of(given: Json) -> list[Json]:
 
 
 class _Pairing:
-    """Gives tool calls ids where they lack them, and results the call they answer."""
+    """Gives tool calls ids where they lack them, and results the call they answer.
+
+    Every step takes the same time however long the history is.
+    """
 
     def __init__(self) -> None:
         self._made = 0
-        self._open: deque[tuple[str, str]] = deque()
-        """(id, function name) of calls without a result so far."""
+        self._open: set[str] = set()
+        """Ids of calls without a result so far."""
+        self._in_order: deque[str] = deque()
+        self._by_name: defaultdict[str, deque[str]] = defaultdict(deque)
 
     def called(self, given_id: object, name: str) -> str:
-        self._made += 1
-        id = given_id if isinstance(given_id, str) and given_id else f"call_{self._made:08d}"
-        self._open.append((id, name))
+        """The id of a call, from now on open."""
+        id = given_id if isinstance(given_id, str) and given_id else self._new_id()
+        self._open.add(id)
+        self._in_order.append(id)
+        self._by_name[name].append(id)
         return id
 
     def answered(self, given_id: object, name: object) -> str:
         """The id a result belongs to: its own, else its function's, else the next in order."""
         if isinstance(given_id, str) and given_id:
-            self._open = deque(call for call in self._open if call[0] != given_id)
+            self._open.discard(given_id)
             return given_id
-        for call in self._open:
-            if call[1] == name:
-                self._open.remove(call)
-                return call[0]
-        return self._open.popleft()[0] if self._open else self.called(None, str(name or ""))
+        found = None
+        if isinstance(name, str) and name in self._by_name:
+            found = self._first_open(self._by_name[name])
+        return found or self._first_open(self._in_order) or self._new_id()
+
+    def _first_open(self, ids: deque[str]) -> str | None:
+        while ids:
+            id = ids.popleft()
+            if id in self._open:
+                self._open.discard(id)
+                return id
+        return None
+
+    def _new_id(self) -> str:
+        self._made += 1
+        return f"call_{self._made:08d}"
 
 
 def _message(raw: object, path: str, pairing: _Pairing) -> Json:

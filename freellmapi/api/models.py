@@ -12,6 +12,7 @@ from freellmapi.core.catalog import Model
 from freellmapi.core.errors import GatewayError
 from freellmapi.router.gateway import Gateway
 from freellmapi.router.resolve import AUTO
+from freellmapi.router.settings import STRATEGIES
 from freellmapi.services import services
 
 OWNER = "freellmapi"
@@ -68,7 +69,8 @@ def _entries(gateway: Gateway) -> Iterator[dict[str, Any]]:
 
 def _members(name: str, gateway: Gateway) -> Sequence[Model]:
     snapshot = gateway.configuration.snapshot
-    if name == AUTO:
+    head, _, strategy = name.partition(":")
+    if head == AUTO and (not strategy or strategy in STRATEGIES):
         return snapshot.auto
     exact = snapshot.catalog.by_ref.get(name)
     if exact is not None:

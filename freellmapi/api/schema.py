@@ -14,6 +14,12 @@ from freellmapi.core.errors import GatewayError
 from freellmapi.core.estimate import prompt_tokens
 
 MAX_STOPS = 4
+MAX_DEPTH = 100
+"""Levels of lists and objects in a body; JSON writers and recursive readers end soon after."""
+MAX_NAMES = 50
+MAX_NAME_LENGTH = 256
+MAX_OUTPUT = 2**31 - 1
+_WRITABLE_DEPTH = 254  # orjson's own limit
 
 _NUMBERS: Mapping[str, tuple[float, float]] = {
     "temperature": (0, 2),
@@ -63,7 +69,23 @@ def parse_json(data: bytes) -> Json:
         ) from exc
     if not isinstance(body, dict):
         raise GatewayError(400, "The request body must be a JSON object.", code="invalid_json")
+    # As deep as it has opening brackets at the most, which is quickly counted.
+    if data.count(b"[") + data.count(b"{") > MAX_DEPTH and _is_too_deep(body):
+        raise GatewayError(
+            400, f"The request body is nested over {MAX_DEPTH} levels deep.", code="invalid_json"
+        )
     return body
+
+
+def _is_too_deep(body: Json) -> bool:
+    wrapped: object = body
+    for _ in range(_WRITABLE_DEPTH - MAX_DEPTH):
+        wrapped = [wrapped]
+    try:
+        orjson.dumps(wrapped)
+    except orjson.JSONEncodeError:
+        return True
+    return False
 
 
 def chat_request(raw: Json, session_header: str | None = None) -> ChatRequest:
@@ -87,12 +109,13 @@ def chat_request(raw: Json, session_header: str | None = None) -> ChatRequest:
     _put(body, "response_format", _response_format(given))
     _check_n(given)
     options = _object(given, "stream_options") or {}
+    model, *fallbacks = _wanted(given)
     return ChatRequest(
-        model=_model(given),
+        model=model,
         body=body,
         stream=_flag(given, "stream"),
         include_usage=options.get("include_usage") is True,
-        fallbacks=_names(given, "models") + _names(given, "fallbacks"),
+        fallbacks=tuple(fallbacks),
         needs=_needs(body),
         tools=frozenset(tool["function"]["name"] for tool in tools),
         prompt_tokens=prompt_tokens(messages, tools),
@@ -106,21 +129,30 @@ def _put(body: Json, name: str, value: object) -> None:
         body[name] = value
 
 
-def _model(given: Json) -> str:
-    model = given.get("model", "auto")
+def _wanted(given: Json) -> tuple[str, ...]:
+    """``model``, then the request's own chain; ``auto`` when neither names any."""
+    model = given.get("model", "")
     if not isinstance(model, str):
         raise bad("model", "must be a string")
-    return model.strip() or "auto"
+    _check_length(model, "model")
+    own = _names(given, "models") + _names(given, "fallbacks")
+    return (model.strip(), *own) if model.strip() else own or ("auto",)
 
 
 def _names(given: Json, field: str) -> tuple[str, ...]:
     names = given.get(field, [])
-    if not isinstance(names, list):
-        raise bad(field, "must be a list of model names")
+    if not isinstance(names, list) or len(names) > MAX_NAMES:
+        raise bad(field, f"must be a list of at most {MAX_NAMES} model names")
     for place, name in enumerate(names):
         if not isinstance(name, str) or not name.strip():
             raise bad(f"{field}[{place}]", "must be a model name")
+        _check_length(name, f"{field}[{place}]")
     return tuple(name.strip() for name in names)
+
+
+def _check_length(name: str, path: str) -> None:
+    if len(name) > MAX_NAME_LENGTH:
+        raise bad(path, f"has {len(name)} characters, but no model's name over {MAX_NAME_LENGTH}")
 
 
 def _flag(given: Json, field: str) -> bool:
@@ -153,7 +185,7 @@ def _max_tokens(given: Json) -> int | None:
             value = int(value)
         if not isinstance(value, int) or isinstance(value, bool):
             raise bad(field, "must be a whole number")
-        return value if value > 0 else None
+        return min(value, MAX_OUTPUT) if value > 0 else None
     return None
 
 
