@@ -82,6 +82,19 @@ class ConfigStore:
         """Whether there was one."""
         return self._delete(tables.custom_providers, id)
 
+    def discovered(self) -> dict[str, dict[str, Any]]:
+        """What was taken over from the providers' own model lists, by provider."""
+        return self._documents(tables.discovered)
+
+    def put_discovered(self, provider: str, document: Mapping[str, Any]) -> None:
+        """Replaces what was taken over from this provider."""
+        with self._write() as connection:
+            _replace(connection, tables.discovered, provider, dict(document))
+
+    def delete_discovered(self, provider: str) -> bool:
+        """Whether there was anything."""
+        return self._delete(tables.discovered, provider)
+
     @contextmanager
     def _write(self) -> Iterator[Connection]:
         with self._database.begin() as connection:

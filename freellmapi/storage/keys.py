@@ -93,6 +93,10 @@ class KeyStore:
             row = connection.execute(select(provider_keys).where(provider_keys.c.id == id)).first()
             return _stored(row) if row else None
 
+    def find(self, provider: str, secret: str) -> StoredKey | None:
+        """The provider's key that is this one, if it is stored."""
+        return self._by_fingerprint(provider, self._vault.fingerprint(secret))
+
     def remove(self, id: int) -> bool:
         """Whether there was such a key."""
         with self._database.begin() as connection:

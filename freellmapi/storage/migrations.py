@@ -157,6 +157,25 @@ MIGRATIONS: tuple[Migration, ...] = (
             ){keyed}""",
         ),
     ),
+    Migration(
+        "004-measurements",
+        (
+            """CREATE TABLE measurements (
+                ref TEXT PRIMARY KEY,
+                at DOUBLE PRECISION NOT NULL,
+                success DOUBLE PRECISION NOT NULL,
+                success_weight DOUBLE PRECISION NOT NULL,
+                first_token DOUBLE PRECISION NOT NULL,
+                first_token_weight DOUBLE PRECISION NOT NULL,
+                speed DOUBLE PRECISION NOT NULL,
+                speed_weight DOUBLE PRECISION NOT NULL
+            )""",
+        ),
+    ),
+    Migration(
+        "004-discovered-models",
+        ("CREATE TABLE discovered (provider TEXT PRIMARY KEY, document TEXT NOT NULL)",),
+    ),
 )
 
 

@@ -86,6 +86,14 @@ custom_providers = Table(
     Column("definition", Text, nullable=False),
 )
 
+#: What was taken over from a provider's own model list.
+discovered = Table(
+    "discovered",
+    metadata,
+    Column("provider", Text, primary_key=True),
+    Column("document", Text, nullable=False),
+)
+
 requests = Table(
     "requests",
     metadata,
@@ -157,4 +165,18 @@ latencies = Table(
     Column("metric", Text, primary_key=True),
     Column("bucket", Integer, primary_key=True),
     Column("n", BigInteger, nullable=False),
+)
+
+#: Averages, each with how many calls it stands for.
+measurements = Table(
+    "measurements",
+    metadata,
+    Column("ref", Text, primary_key=True),
+    Column("at", Double, nullable=False),
+    Column("success", Double, nullable=False),
+    Column("success_weight", Double, nullable=False),
+    Column("first_token", Double, nullable=False),
+    Column("first_token_weight", Double, nullable=False),
+    Column("speed", Double, nullable=False),
+    Column("speed_weight", Double, nullable=False),
 )

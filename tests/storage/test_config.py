@@ -79,3 +79,13 @@ def test_one_damaged_row_does_not_hide_the_others(
     with caplog.at_level(logging.WARNING):
         assert config.settings() == {"good": 1}
     assert "name=bad" in caplog.text
+
+
+def test_what_was_discovered_is_kept_by_provider_and_a_new_version(config: ConfigStore) -> None:
+    before = config.version()
+    config.put_discovered("groq", {"gone": {"old": "2026-11-22"}})
+    config.put_discovered("groq", {"gone": {}})
+    assert config.discovered() == {"groq": {"gone": {}}}
+    assert config.version() > before
+    assert config.delete_discovered("groq")
+    assert not config.delete_discovered("groq")

@@ -137,3 +137,10 @@ def test_only_writes_that_matter_to_a_server_change_the_version(
     assert changed()
     keys.remove(key.id)
     assert not changed()
+
+
+def test_a_key_is_found_by_its_secret_and_provider(keys: KeyStore) -> None:
+    added = keys.add("groq", "gsk_one")
+    assert keys.find("groq", "gsk_one") == added
+    assert keys.find("groq", "gsk_two") is None
+    assert keys.find("mistral", "gsk_one") is None
