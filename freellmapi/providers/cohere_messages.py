@@ -49,7 +49,10 @@ def _clean(name: str) -> str:
 
 
 def conversation(messages: Sequence[Message], names: Names) -> list[dict[str, Any]]:
-    """The messages as Cohere takes them: none empty, every call followed by its result."""
+    """The messages as Cohere takes them: none empty, every call followed by its result.
+
+    Raises ``UpstreamError`` when nothing is left, or for content that it has no place for.
+    """
     results = {m["tool_call_id"]: m for m in messages if _is_result(m)}
     said: list[dict[str, Any]] = []
     told: set[str] = set()
@@ -63,6 +66,8 @@ def conversation(messages: Sequence[Message], names: Names) -> list[dict[str, An
             said += _plain("system", _text(message))
         else:
             said += _plain("user", _content(message.get("content")))
+    if not said:
+        raise refused("There is no text in any of the messages.")
     return said
 
 

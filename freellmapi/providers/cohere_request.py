@@ -34,13 +34,16 @@ def request(body: dict[str, Any], model: Model) -> dict[str, Any]:
     tools, choice = _tools(body)
     names = Names(tools)
     chosen = {name: tool for name, tool in tools.items() if choice is None or name in choice}
+    chooses = model.tools and model.tool_choice
+    if body.get("tool_choice") == "none" and not chooses:
+        chosen = {}
     form = _form(body, model, bool(chosen))
     out: dict[str, Any] = {"model": model.id, "stream": bool(body.get("stream"))}
     out["messages"] = conversation(body.get("messages") or (), names)
     if chosen:
         out["tools"] = [_declared(tool, names.there(name)) for name, tool in chosen.items()]
         wanted = _tool_choice(body.get("tool_choice"), choice)
-        if wanted and model.tool_choice:
+        if wanted and chooses:
             out["tool_choice"] = wanted
     if form:
         out["response_format"] = form
