@@ -173,7 +173,7 @@ MIGRATIONS: tuple[Migration, ...] = (
         ),
     ),
     Migration(
-        "004-discovered-models",
+        "005-discovered-models",
         ("CREATE TABLE discovered (provider TEXT PRIMARY KEY, document TEXT NOT NULL)",),
     ),
 )
