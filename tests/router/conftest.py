@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import gevent
 import pytest
 
 from freellmapi.core.cancel import Cancellation
@@ -138,3 +139,5 @@ def labs() -> Iterator[list[Lab]]:
     yield made
     for lab in made:
         lab.transport.close()
+    # gevent closes sockets in its loop, which nothing else turns in a test.
+    gevent.sleep(0.001)

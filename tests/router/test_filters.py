@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import replace
+from typing import Any, cast
 
 import pytest
 
@@ -22,8 +23,9 @@ from tests.router.conftest import chat, model
 )
 def test_a_need_is_met_or_named(need: Need, ability: str, words: str) -> None:
     request = chat(needs=frozenset({need}))
-    assert unfit(request, model(**{ability: True}), None) is None
-    assert words in str(unfit(request, model(**{ability: False}), None))
+    able, unable = (replace(model(), **cast(Any, {ability: value})) for value in (True, False))
+    assert unfit(request, able, None) is None
+    assert words in str(unfit(request, unable, None))
 
 
 @pytest.mark.parametrize(
