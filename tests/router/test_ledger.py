@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import gevent
@@ -21,7 +22,7 @@ from freellmapi.router.ledger import MemoryLedger
 NOON = 1_790_000_000.0
 
 
-def bucket(name: str = "b", zone: str = "UTC", **caps: int) -> tuple[Bucket, ...]:
+def bucket(name: str = "b", zone: str = "UTC", **caps: Any) -> tuple[Bucket, ...]:
     return (Bucket(name, Limits(**caps), zone),)
 
 
@@ -50,7 +51,7 @@ def held(reservation: Reservation | None) -> Reservation:
     ],
     ids=lambda value: str(value),
 )
-def test_each_cap_lets_so_many_calls_through(caps: dict[str, int], calls: int, tokens: int) -> None:
+def test_each_cap_lets_so_many_calls_through(caps: dict[str, Any], calls: int, tokens: int) -> None:
     ledger, b = MemoryLedger(), bucket(**caps)
 
     taken = [ledger.reserve(b, tokens, NOON) for _ in range(calls + 2)]
@@ -203,7 +204,7 @@ def test_a_clock_that_goes_back_gives_no_headroom_away() -> None:
     ),
 )
 def test_it_opens_at_the_very_second_that_is_named(
-    calls: list[tuple[float, int]], wanted: int, caps: dict[str, int]
+    calls: list[tuple[float, int]], wanted: int, caps: dict[str, Any]
 ) -> None:
     ledger, b = MemoryLedger(), bucket(**caps)
     now = NOON
@@ -228,7 +229,7 @@ class Counted:
     open: bool = True
 
 
-CAPS = {"rpm": 5, "rpd": 40, "tpm": 100, "tpd": 900, "concurrency": 4}
+CAPS: dict[str, Any] = {"rpm": 5, "rpd": 40, "tpm": 100, "tpd": 900, "concurrency": 4}
 STEPS = st.one_of(
     st.tuples(st.just("reserve"), st.integers(1, 100)),
     st.tuples(st.just("settle"), st.integers(0, 100)),
