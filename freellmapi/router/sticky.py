@@ -4,67 +4,111 @@ from __future__ import annotations
 
 import hashlib
 from collections import OrderedDict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
 
 from freellmapi.core.chat import ChatRequest
 
 MAX_SESSIONS = 50_000
+PREFIX = 2_048
+"""Characters of a text that are hashed, with its length: openings that differ only behind
+them, at the same length, are taken for one conversation."""
+TAIL = 256
+"""Characters at the end of an image's URL that are hashed: data URLs begin alike."""
+MAX_PARTS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """What a conversation is known by: never the same for two client tokens."""
+
+    id: bytes
+    continued: bool
+    """Whether it may have been served before; a fresh one is only remembered."""
 
 
 class Sticky:
     """Which model each conversation was last served by; bounded, oldest out first."""
 
-    def __init__(self) -> None:
+    def __init__(self, most: int = MAX_SESSIONS) -> None:
+        self._most = most
         self._served: OrderedDict[bytes, tuple[float, str]] = OrderedDict()
 
-    def model(self, session: bytes | None, now: float) -> str | None:
-        """The ref of the conversation's model, if it has one that has not lapsed."""
-        if session is None:
+    def model(self, session: Session | None, now: float) -> str | None:
+        """The ref of the model that the conversation should keep, if it has one."""
+        if session is None or not session.continued:
             return None
-        until, ref = self._served.get(session, (0.0, ""))
+        until, ref = self._served.get(session.id, (0.0, ""))
         return ref if until > now else None
 
-    def remember(self, session: bytes | None, ref: str, until: float) -> None:
-        """The conversation was served by this model; kept until then (epoch seconds)."""
-        if session is None:
+    def remember(self, session: Session | None, ref: str, now: float, ttl: float) -> None:
+        """The conversation was served by this model, and keeps it for ``ttl`` seconds."""
+        if session is None or ttl <= 0:
             return
-        self._served[session] = (until, ref)
-        self._served.move_to_end(session)
-        while len(self._served) > MAX_SESSIONS:
+        self._served[session.id] = (now + ttl, ref)
+        self._served.move_to_end(session.id)
+        if len(self._served) > self._most:
             self._served.popitem(last=False)
 
+    def __len__(self) -> int:
+        return len(self._served)
 
-def session_of(chat: ChatRequest, token_id: int | None) -> bytes | None:
-    """What a request's conversation is known by: never the same for two client tokens.
 
-    The id that the client gave; else its first system and user messages, once history
-    holds an assistant turn. None: a fresh conversation.
+def session_of(chat: ChatRequest, token_id: int | None) -> Session | None:
+    """The conversation that a request belongs to, or None when nothing tells.
+
+    The id that the client gave; else its first system and user messages, which count as
+    continued once history holds an assistant turn. A conversation that asks for another
+    model name (``auto:smart`` after ``auto:fast``) is another one: its wish has changed.
     """
+    whose = (str(token_id), chat.model)
     if chat.session is not None:
-        return _digest(token_id, "id", chat.session)
-    messages = chat.body["messages"]
-    if not any(m["role"] == "assistant" for m in messages):
-        return None
-    first = {"system": "", "user": ""}
-    for message in messages:
+        return Session(_digest((*whose, "id", chat.session)), continued=True)
+    system = user = None
+    continued = False
+    for message in chat.body["messages"]:
         role = message["role"]
-        if first.get(role) == "":
-            first[role] = str(message.get("content"))
-        if all(first.values()):
+        if role == "assistant":
+            continued = True
+        elif role == "system" and system is None:
+            system = message.get("content")
+        elif role == "user" and user is None:
+            user = message.get("content")
+        if continued and user is not None:
             break
-    return _digest(token_id, "text", first["system"], first["user"])
-
-
-def first_turn(chat: ChatRequest, token_id: int | None) -> bytes | None:
-    """What a fresh conversation will be known by when it comes back with its second turn."""
-    if chat.session is not None:
+    if user is None:
         return None
-    assistant = {"role": "assistant", "content": ""}
-    body = {**chat.body, "messages": [*chat.body["messages"], assistant]}
-    return session_of(ChatRequest(chat.model, body), token_id)
+    opening = ("text", *_gist(system), "user", *_gist(user))
+    return Session(_digest((*whose, *opening)), continued)
 
 
-def _digest(token_id: int | None, *parts: str) -> bytes:
+def _gist(content: object) -> tuple[str, ...]:
+    """Enough of a message's content to know it again; bounded, however large it is."""
+    if isinstance(content, str):
+        return (str(len(content)), content[:PREFIX])
+    if not isinstance(content, list):
+        return ()
+    pieces = [str(len(content))]
+    for part in content[:MAX_PARTS]:
+        pieces += _part_gist(part)
+    return tuple(pieces)
+
+
+def _part_gist(part: Mapping[str, Any]) -> tuple[str, ...]:
+    text = part.get("text")
+    if isinstance(text, str):
+        return _gist(text)
+    image = part.get("image_url")
+    url = image.get("url") if isinstance(image, Mapping) else None
+    return (str(len(url)), url[-TAIL:]) if isinstance(url, str) else (str(part.get("type")),)
+
+
+def _digest(pieces: Iterable[str]) -> bytes:
     digest = hashlib.blake2b(digest_size=16)
-    for part in (str(token_id), *parts):
-        digest.update(part.encode("utf-8", "surrogatepass") + b"\0")
+    for piece in pieces:
+        data = piece.encode("utf-8", "surrogatepass")
+        # With its length, so that no text can pass for the next piece.
+        digest.update(b"%d:" % len(data))
+        digest.update(data)
     return digest.digest()

@@ -1,53 +1,78 @@
-"""In which order ``auto`` asks: the user's own, or one scored from live measurements."""
+"""In which order models are asked: the user's own, or one scored from live measurements."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
+from types import MappingProxyType
 
 from freellmapi.core.catalog import Model
-from freellmapi.router.measurements import FULL_CONFIDENCE, Measurement, Measurements
+from freellmapi.core.measurement import Measurement
+from freellmapi.router.measurements import Measurements
 
-PRIORITY = "priority"
-TYPICAL_FIRST_TOKEN = 1.0
-TYPICAL_SPEED = 50.0
+EXPECTED_SUCCESS = 0.9
+"""Share of its calls that a model nobody has called yet is believed to answer."""
 TYPICAL_ANSWER = 300.0
-"""Tokens of the answer that ``fast`` has in mind."""
+"""Tokens of the answer by whose time models are compared."""
+FIRST_TOKEN_SHARE = 0.2
+"""Of the time that a typical answer is expected to take."""
+SLOWEST_RANK = 20
+HALF_QUICK = 4.0
+"""Seconds for a typical answer that score one half."""
 KEEP_ORDER = 1.0
 """Seconds for which a scored order is used again: scoring hundreds of models takes more
 than the whole rest of a request."""
+MAX_KEPT = 64
 EXPLORE = 0.03
-"""Share of requests that ask first a model which has not been measured for a while."""
-STALE_AFTER = 1_800.0
-"""Seconds after which a measurement says little about today's mood of a provider."""
+"""Share of requests, of those that may, that first ask a model not called for a while."""
+EXPLORE_INTERVAL = 600.0
+"""Seconds since the newest call to a model, whatever came of it, after which it may be
+explored; and between two explorations of it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Weights:
-    """How much each quality counts; each is scored from 0 to 1."""
+    """What an answer of a model is worth: qualities of 0 to 1, whose weights add up to 1."""
 
-    success: float
-    speed: float
     intelligence: float
+    speed: float
     headroom: float
+    care: float
+    """The power that the chance of an answer is raised to before it multiplies the worth:
+    1 is what may be expected, more shuns the unreliable."""
 
 
-WEIGHTS: Mapping[str, Weights] = {
-    "balanced": Weights(success=0.35, speed=0.2, intelligence=0.3, headroom=0.15),
-    "fast": Weights(success=0.3, speed=0.6, intelligence=0.05, headroom=0.05),
-    "smart": Weights(success=0.2, speed=0.05, intelligence=0.7, headroom=0.05),
-    "reliable": Weights(success=0.75, speed=0.05, intelligence=0.05, headroom=0.15),
-}
+WEIGHTS: Mapping[str, Weights] = MappingProxyType(
+    {
+        "balanced": Weights(intelligence=0.5, speed=0.3, headroom=0.2, care=2),
+        "fast": Weights(intelligence=0.2, speed=0.75, headroom=0.05, care=1),
+        "smart": Weights(intelligence=0.9, speed=0.05, headroom=0.05, care=1),
+        "reliable": Weights(intelligence=0.5, speed=0.2, headroom=0.3, care=8),
+    }
+)
+"""The scored strategies; any other name (``priority``) leaves the order as it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """An order for just these models, and who in it could do better than the first."""
+
+    models: tuple[Model, ...]
+    until: float
+    ordered: tuple[Model, ...]
+    hopeful: tuple[Model, ...]
 
 
 class Strategies:
-    """Orders models; scored orders are kept for a second."""
+    """Orders models by strategy; scored orders are kept for a second."""
 
     def __init__(self, measurements: Measurements, rng: Random) -> None:
         self._measurements = measurements
         self._rng = rng
-        self._kept: dict[tuple[str, int], tuple[float, tuple[Model, ...]]] = {}
+        self._kept: dict[tuple[str, int, str, int], _Kept] = {}
+        self._explored: dict[str, float] = {}
+        """Ref -> when it was last put first for exploration; an interval is remembered."""
 
     def order(
         self,
@@ -56,59 +81,103 @@ class Strategies:
         version: int,
         now: float,
         pressure: Callable[[Model], float],
+        may_explore: Callable[[Model], bool] | None = None,
     ) -> Sequence[Model]:
-        """The models, best first. ``pressure`` is how used up a model's caps are, 0 to 1."""
+        """The same models, best first.
+
+        ``version`` is the snapshot's. ``pressure`` is how used up a model's caps are, 0 to
+        1. ``may_explore`` says whether a model could be asked right now; None: this
+        request is no occasion to try something out.
+        """
         weights = WEIGHTS.get(strategy)
         if weights is None or len(models) < 2:
             return models
-        key = (strategy, version)
-        good_until, ordered = self._kept.get(key, (0.0, ()))
-        if now >= good_until or len(ordered) != len(models):
-            ordered = self._scored(models, weights, pressure)
-            self._kept = {k: v for k, v in self._kept.items() if k[1] == version}
-            self._kept[key] = (now + KEEP_ORDER, ordered)
-        return self._explored(ordered, now)
+        # The key only finds an order again; whether it is for these models is compared, so
+        # that a request for one family cannot be given, or leave behind, another's.
+        key = (strategy, version, models[0].ref, len(models))
+        kept = self._kept.get(key)
+        if kept is None or not kept.until - KEEP_ORDER <= now < kept.until or kept.models != models:
+            kept = self._score(models, weights, now, pressure)
+            self._keep(key, kept, now)
+        if may_explore is not None and kept.hopeful and self._rng.random() < EXPLORE:
+            return self._with_explored(kept, now, may_explore)
+        return kept.ordered
 
-    def _scored(
-        self, models: tuple[Model, ...], weights: Weights, pressure: Callable[[Model], float]
-    ) -> tuple[Model, ...]:
-        # sorted() is stable: equals keep the order of the chain.
-        return tuple(
-            sorted(
-                models,
-                key=lambda m: score(m, self._measurements.of(m.ref), weights, pressure(m)),
-                reverse=True,
-            )
+    def _score(
+        self,
+        models: tuple[Model, ...],
+        weights: Weights,
+        now: float,
+        pressure: Callable[[Model], float],
+    ) -> _Kept:
+        scored: list[tuple[float, float, Model]] = []
+        for model in models:
+            pressed = pressure(model)
+            hope = worth(model, Measurement(model.ref), weights, pressed, now)
+            measured = self._measurements.of(model.ref)
+            scored.append((score(model, measured, weights, pressed, now), hope, model))
+        # Sorting is stable: equals keep the order of the chain.
+        scored.sort(key=lambda row: row[0], reverse=True)
+        best = scored[0][0]
+        return _Kept(
+            models=models,
+            until=now + KEEP_ORDER,
+            ordered=tuple(model for _, _, model in scored),
+            hopeful=tuple(model for _, hope, model in scored[1:] if hope >= best),
         )
 
-    def _explored(self, ordered: tuple[Model, ...], now: float) -> Sequence[Model]:
-        """Now and then the best model without a fresh measurement goes first."""
-        if self._rng.random() >= EXPLORE:
-            return ordered
-        for place, model in enumerate(ordered):
-            if now - self._measurements.of(model.ref).at > STALE_AFTER:
-                return (model, *ordered[:place], *ordered[place + 1 :])
-        return ordered
+    def _keep(self, key: tuple[str, int, str, int], kept: _Kept, now: float) -> None:
+        if len(self._kept) >= MAX_KEPT:
+            self._kept = {k: v for k, v in self._kept.items() if v.until > now}
+        if len(self._kept) < MAX_KEPT or key in self._kept:
+            self._kept[key] = kept
+
+    def _with_explored(
+        self, kept: _Kept, now: float, may_explore: Callable[[Model], bool]
+    ) -> Sequence[Model]:
+        """The most hopeful model that was not called for a while first, then the others."""
+        oldest = now - EXPLORE_INTERVAL
+        self._explored = {ref: at for ref, at in self._explored.items() if oldest < at <= now}
+        for model in kept.hopeful:
+            ref = model.ref
+            if self._measurements.of(ref).at > oldest or ref in self._explored:
+                continue
+            if may_explore(model):
+                self._explored[ref] = now
+                return first(kept.ordered, model)
+        return kept.ordered
 
 
-def score(model: Model, measured: Measurement, weights: Weights, pressure: float) -> float:
-    """How good a model is for a purpose, 0 to 1. What was measured little counts little."""
-    trust = min(measured.samples / FULL_CONFIDENCE, 1.0)
-    success = 0.9 + (measured.success - 0.9) * trust
+def first(models: Sequence[Model], model: Model | None) -> Sequence[Model]:
+    """The models with this one first, if it is among them."""
+    if model is None or not any(m is model for m in models):
+        return models
+    return (model, *(m for m in models if m is not model))
+
+
+def score(
+    model: Model, measured: Measurement, weights: Weights, pressure: float, now: float
+) -> float:
+    """What asking the model may be expected to bring, 0 to 1: its worth, if it answers."""
+    chance = measured.success.against(EXPECTED_SUCCESS, measured.share(now))
+    return float(chance**weights.care) * worth(model, measured, weights, pressure, now)
+
+
+def worth(
+    model: Model, measured: Measurement, weights: Weights, pressure: float, now: float
+) -> float:
+    """What an answer of the model is worth, 0 to 1."""
     return (
-        weights.success * success
-        + weights.speed * _speed(model, measured, trust)
-        + weights.intelligence * (1 - min(model.intelligence_rank, 100) / 100)
-        + weights.headroom * (1 - min(pressure, 1.0))
+        weights.intelligence * (1 - min(model.intelligence_rank, 100) / 100)
+        + weights.speed * _quickness(model, measured, measured.share(now))
+        + weights.headroom * (1 - min(max(pressure, 0.0), 1.0))
     )
 
 
-def _speed(model: Model, measured: Measurement, trust: float) -> float:
-    """From the seconds a typical answer takes; before measurements, from the catalog's rank."""
-    expected = 1 - min(model.speed_rank, 20) / 20
-    if measured.first_token is None and measured.speed is None:
-        return expected
-    first = TYPICAL_FIRST_TOKEN if measured.first_token is None else measured.first_token
-    speed = TYPICAL_SPEED if measured.speed is None else max(measured.speed, 0.1)
-    seconds = first + TYPICAL_ANSWER / speed
-    return expected + (1 / (1 + seconds / 4) - expected) * trust
+def _quickness(model: Model, measured: Measurement, share: float) -> float:
+    """From the seconds that a typical answer takes; a speed rank is such a guess."""
+    guess = float(min(max(model.speed_rank, 1), SLOWEST_RANK))
+    wait = measured.first_token.against(guess * FIRST_TOKEN_SHARE, share)
+    speed = measured.speed.against(TYPICAL_ANSWER / (guess * (1 - FIRST_TOKEN_SHARE)), share)
+    seconds = wait + TYPICAL_ANSWER / max(speed, 0.1)
+    return 1 / (1 + seconds / HALF_QUICK)
