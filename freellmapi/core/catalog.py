@@ -14,6 +14,7 @@ QUIRK_FLAGS: Mapping[str, str] = MappingProxyType(
     {
         "empty_content_not_null": 'assistant messages carry "" where OpenAI has null',
         "flatten_content": "a content list that is text only becomes one string",
+        "inline_images": "images at public addresses are fetched by us and sent as data URLs",
         "json_schema_as_object": "json_schema becomes json_object and an instruction",
         "max_tokens_required": "an output cap is always sent",
         "merge_system": "no system role: its text is folded into the first user message",

@@ -87,6 +87,25 @@ def is_refused_address(address: str) -> bool:
     return any(a.is_link_local or str(a) in METADATA_ADDRESSES for a in _meanings(ip))
 
 
+def is_public_address(address: str) -> bool:
+    """Whether an IP address is on the public internet, whatever it carries inside.
+
+    Stricter than ``is_refused_address``: for addresses that strangers name.
+    """
+    try:
+        ip = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return False
+    return not is_refused_address(address) and all(map(_is_public, _meanings(ip)))
+
+
+def _is_public(ip: IPAddress) -> bool:
+    if ip in _NAT64[0]:
+        return True  # How a network without IPv4 reaches an IPv4 address: that is what counts.
+    special = ip.is_multicast or ip.is_reserved or ip.is_unspecified
+    return ip.is_global and not special and not getattr(ip, "is_site_local", False)
+
+
 def _checked_host(host: str) -> str:
     """A host as a URL has it; ``ValueError`` for one that is refused or unreadable."""
     # Resolvers fold full-width digits and dots into plain ones (IDNA), so we do first.

@@ -21,6 +21,7 @@ FLAGS = frozenset(
     {
         "empty_content_not_null",
         "flatten_content",
+        "inline_images",
         "json_schema_as_object",
         "max_tokens_required",
         "merge_system",
@@ -34,7 +35,7 @@ FLAGS = frozenset(
         "temperature_not_zero",
     }
 )
-"""Every flag that means something to this wire."""
+"""Every flag that means something to this wire, or (``inline_images``) before it."""
 
 
 def merged(quirks: Quirks, overrides: Mapping[str, Any]) -> Quirks:
