@@ -63,6 +63,8 @@ DIFFERENT: list[tuple[str, ChatRequest, int | None]] = [
     ("an id", chat(SYSTEM, HELLO, session="s"), 1),
     ("another id", chat(SYSTEM, HELLO, session="t"), 1),
     ("the id under another token", chat(SYSTEM, HELLO, session="s"), 2),
+    ("a model name like a token", chat(HELLO, session="s", model="1x"), 1),
+    ("a token like a model name", chat(HELLO, session="s", model="x"), 11),
     ("texts moved over the border", chat(says("system", "be briefhello"), says("user", "")), 1),
     ("a zero byte", chat(says("system", "be brief\0"), HELLO), 1),
     ("the zero byte moved", chat(SYSTEM, says("user", "\0hello")), 1),
