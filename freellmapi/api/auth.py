@@ -7,7 +7,7 @@ import hmac
 from flask import g, request
 
 from freellmapi.core.errors import GatewayError
-from freellmapi.router.gateway import Caller
+from freellmapi.router.record import Caller
 from freellmapi.services import services
 from freellmapi.storage.tokens import digest
 

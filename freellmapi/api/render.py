@@ -7,6 +7,7 @@ from collections.abc import Callable
 import orjson
 from flask import Response
 
+from freellmapi.api.headers import safe
 from freellmapi.core.chat import Chunk
 from freellmapi.core.errors import ErrorKind, GatewayError, UpstreamError
 from freellmapi.core.route import TokenStream
@@ -57,6 +58,8 @@ class EventStream:
         self._on_close()
 
     def _events(self, batch: list[Chunk]) -> bytes:
+        if batch[0].comment:
+            return b": %b\n\n" % safe(batch[0].comment).encode()
         if self._include_usage:
             return b"".join([b"data: %b\n\n" % chunk.data for chunk in batch])
         return b"".join([b"data: %b\n\n" % c.data for c in batch if not c.usage_only])

@@ -39,6 +39,10 @@ class ChatRequest:
     """An estimate, rather high than low."""
     max_tokens: int | None = None
     session: str | None = None
+    max_wait: float | None = None
+    """Seconds to wait for a slot at most; None: as the settings say."""
+    recovery: str | None = None
+    """``continue`` or ``error`` when a stream breaks; None: as the settings say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +69,8 @@ class Chunk:
     finish: str | None = None
     usage: Usage | None = None
     usage_only: bool = False
+    comment: str = ""
+    """A remark for people, sent as an SSE comment in place of ``data``."""
 
     @property
     def is_token(self) -> bool:

@@ -50,6 +50,8 @@ class Gate(str, Enum):
     """What a candidate must pass before it is asked."""
 
     CAPABILITY = "capability"
+    GONE = "gone"
+    """Its provider no longer has the model."""
     KEY = "key"
     BENCH = "bench"
     HEADROOM = "headroom"
@@ -69,6 +71,8 @@ class Skipped:
     until: float | None = None
     kind: ErrorKind | None = None
     """What it is benched for."""
+    candidate: Candidate | None = field(default=None, repr=False)
+    """None when a whole model was left out."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from freellmapi.core.catalog import Model, Provider
 from freellmapi.core.chat import ChatRequest, Chunk, Completion
@@ -64,4 +64,15 @@ class Wire(Protocol):
         self, provider: Provider, model: Model, tools: frozenset[str] = frozenset()
     ) -> StreamReader:
         """A reader for one streamed answer; ``tools`` as for ``completion``."""
+        ...
+
+
+@runtime_checkable
+class Rescues(Protocol):
+    """A format in which some refusals hold the answer after all."""
+
+    def rescued(
+        self, body: bytes, provider: Provider, model: Model, tools: frozenset[str]
+    ) -> Completion | None:
+        """The answer inside a 400 body, or None."""
         ...

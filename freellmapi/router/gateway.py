@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Protocol
 
 from freellmapi.core.cancel import Cancellation
 from freellmapi.core.catalog import Model
 from freellmapi.core.chat import ChatRequest
 from freellmapi.core.errors import Bench, ErrorKind, GatewayError, UpstreamError
-from freellmapi.core.limits import Usage
-from freellmapi.core.route import Attempt, Candidate, Outcome, RoutePlan
+from freellmapi.core.route import Candidate, Outcome, RoutePlan, TokenStream
 from freellmapi.router.call import Tools
 from freellmapi.router.configuration import Configuration
+from freellmapi.router.continuation import is_resumable
 from freellmapi.router.execute import Execution
 from freellmapi.router.failure import failure
 from freellmapi.router.ledger import Headroom
-from freellmapi.router.plan import Picture, plan
+from freellmapi.router.plan import Picture, plan, tokens_to_reserve
+from freellmapi.router.record import Caller, Record
 from freellmapi.router.resolve import resolve
+from freellmapi.router.served import ServedStream
+from freellmapi.router.waiting import next_slot, wait_until
 from freellmapi.storage.logged import LoggedRequest
 from freellmapi.storage.request_log import LogWriteError
 
@@ -34,14 +37,6 @@ class RequestLogger(Protocol):
     def append(self, row: LoggedRequest) -> None:
         """Returns when the row is committed."""
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class Caller:
-    """Whose request it is."""
-
-    request_id: str
-    token_id: int | None = None
 
 
 class Gateway:
@@ -67,30 +62,66 @@ class Gateway:
         A whole answer is in the log when this returns. A stream is logged when its
         iterator ends or is closed, whichever is first.
         """
-        record = _Record(self, chat, caller)
+        record = Record(self.tools.clock, chat, caller, self.append)
         try:
-            decided = self.plan(chat)
+            wanted = resolve(chat, self.configuration.snapshot)
             execution = Execution(
                 self.tools,
                 chat,
                 self.configuration.snapshot.settings,
                 cancel,
-                record.stream_ended,
+                loyal=wanted.named,
             )
-            outcome = execution.run(decided)
-            if outcome.served_by is None:
-                record.begun(outcome)
-                raise self._failure(chat, outcome, decided, cancel)
+            outcome = self._patiently(chat, execution, cancel)
         except GatewayError as error:
             record.write(status=error.status, error=error.code)
             raise
         except Exception:
             record.write(status=500, error="internal_error")
             raise
-        record.begun(outcome)
+        record.outcome = outcome
         if outcome.stream is None:
             record.write(status=200)
+            return outcome
+        return replace(outcome, stream=self._served(chat, execution, record))
+
+    def _patiently(self, chat: ChatRequest, execution: Execution, cancel: Cancellation) -> Outcome:
+        """Run, and while only time is wanting, wait for a slot and run again."""
+        clock = self.tools.clock
+        max_wait = self.configuration.snapshot.settings.max_wait
+        latest = clock.now() + (max_wait if chat.max_wait is None else chat.max_wait)
+        decided = self.plan(chat)
+        outcome = execution.run(decided)
+        while outcome.served_by is None:
+            tokens, now = tokens_to_reserve(chat), clock.now()
+            wait = (
+                next_slot(decided.skipped, outcome.attempts, self.tools.ledger, tokens, now, latest)
+                if execution.may_go_on
+                else None
+            )
+            if wait is None:
+                raise self._failure(chat, outcome, decided, cancel)
+            wait_until(clock, wait.until, cancel)
+            decided = self.plan(chat)
+            outcome = execution.run(decided, wait.booked)
         return outcome
+
+    def _served(self, chat: ChatRequest, execution: Execution, record: Record) -> ServedStream:
+        """The stream as the client reads it: resumed elsewhere when its provider dies."""
+        outcome = execution.outcome
+        assert outcome.stream is not None
+        recovery = chat.recovery or self.configuration.snapshot.settings.stream_recovery
+        resume = None
+        if recovery == "continue" and is_resumable(chat):
+
+            def resume(said: str) -> tuple[TokenStream, str]:
+                return execution.resume(self.plan(chat), said)
+
+        def ended(error: UpstreamError | None) -> None:
+            record.stream_ended(execution.outcome, error)
+
+        record.first_token_came()
+        return ServedStream(outcome.stream, chat.prompt_tokens, resume, ended)
 
     def plan(self, chat: ChatRequest) -> RoutePlan:
         """The route for a request, before any I/O; 404 for an unknown model."""
@@ -164,65 +195,4 @@ class Gateway:
             error.kind.value,
             error.status,
             error.message,
-        )
-
-
-class _Record:
-    """One request's row in the log, written once."""
-
-    def __init__(self, gateway: Gateway, chat: ChatRequest, caller: Caller) -> None:
-        self._gateway = gateway
-        self._chat = chat
-        self._caller = caller
-        self._clock = gateway.tools.clock
-        self._at = self._clock.now()
-        self._started = self._clock.monotonic()
-        self._first_token: float | None = None
-        self._outcome = Outcome()
-
-    def begun(self, outcome: Outcome) -> None:
-        self._outcome = outcome
-        if outcome.stream is not None:
-            self._first_token = self._clock.monotonic() - self._started
-
-    def stream_ended(self, attempt: Attempt) -> None:
-        self._outcome = self._outcome.then(attempt)
-        error = attempt.error
-        status = 499 if error is ErrorKind.CLIENT_GONE else 200
-        self.write(status=status, error=error.value if error else None)
-
-    def write(self, *, status: int, error: str | None = None) -> None:
-        outcome = self._outcome
-        served = outcome.attempts[-1] if outcome.served_by and outcome.attempts else None
-        usage = (served.usage if served else None) or Usage(0, 0, exact=served is None)
-        duration = self._clock.monotonic() - self._started
-        self._gateway.append(
-            LoggedRequest(
-                request_id=self._caller.request_id,
-                at=self._at,
-                token_id=self._caller.token_id,
-                model=self._chat.model,
-                stream=self._chat.stream,
-                status=status,
-                error=error,
-                provider=served.provider if served else None,
-                served_model=served.model if served else None,
-                key_id=served.key_id if served else None,
-                prompt_tokens=usage.prompt_tokens,
-                completion_tokens=usage.completion_tokens,
-                exact=usage.exact,
-                duration=duration,
-                first_token=self._first_token,
-                attempts=outcome.attempts,
-            )
-        )
-        log.info(
-            "request=%s model=%s status=%d served_by=%s attempts=%d ms=%.0f%s",
-            self._caller.request_id,
-            self._chat.model,
-            status,
-            served.ref if served else "-",
-            len(outcome.attempts),
-            duration * 1000,
-            f" error={error}" if error else "",
         )

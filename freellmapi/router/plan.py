@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from freellmapi.core.catalog import GONE
 from freellmapi.core.chat import ChatRequest
 from freellmapi.core.clock import Clock
 from freellmapi.core.estimate import reserved_output
@@ -59,7 +60,8 @@ def _candidates(
         candidates = picture.snapshot.candidates.get(model.ref, ())
         if not candidates:
             why = picture.snapshot.why_no_candidate(model)
-            skipped.append(Skipped(model.ref, "", Gate.KEY, why))
+            gate = Gate.GONE if model.status == GONE else Gate.KEY
+            skipped.append(Skipped(model.ref, "", gate, why))
         for candidate in _by_headroom(candidates, picture):
             now = picture.clock.now()
             bench = picture.cooldowns.blocking(candidate, now)
@@ -80,14 +82,21 @@ def _candidates(
 
 def capped(candidate: Candidate, opens_at: float) -> Skipped:
     """A candidate whose caps leave no room until then."""
-    if opens_at == NEVER:
-        return Skipped(candidate.ref, candidate.key_id, Gate.HEADROOM, "its cap is 0")
-    return Skipped(candidate.ref, candidate.key_id, Gate.HEADROOM, "at its cap", opens_at)
+    until, reason = (None, "its cap is 0") if opens_at == NEVER else (opens_at, "at its cap")
+    return Skipped(
+        candidate.ref, candidate.key_id, Gate.HEADROOM, reason, until, candidate=candidate
+    )
 
 
 def _benched(candidate: Candidate, bench: BenchEntry) -> Skipped:
     return Skipped(
-        candidate.ref, candidate.key_id, Gate.BENCH, bench.reason, bench.until, bench.kind
+        candidate.ref,
+        candidate.key_id,
+        Gate.BENCH,
+        bench.reason,
+        bench.until,
+        bench.kind,
+        candidate,
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from freellmapi.core.chat import Chunk
@@ -237,23 +237,16 @@ class AnswerStream:
 
 
 class Rechunked:
-    """A whole answer given as a stream, for a provider that cannot stream."""
+    """A whole answer given as a stream: what is left of it is not worth closing."""
 
-    def __init__(self, chunks: list[Chunk], on_end: Callable[[], None]) -> None:
-        self._chunks: list[Chunk] | None = chunks
-        self._on_end: Callable[[], None] | None = on_end
+    def __init__(self, batches: Iterator[list[Chunk]]) -> None:
+        self._batches = batches
 
     def __iter__(self) -> Rechunked:
         return self
 
     def __next__(self) -> list[Chunk]:
-        chunks, self._chunks = self._chunks, None
-        if chunks is None:
-            self.close()
-            raise StopIteration
-        return chunks
+        return next(self._batches)
 
     def close(self) -> None:
-        on_end, self._on_end = self._on_end, None
-        if on_end is not None:
-            on_end()
+        self._batches = iter(())

@@ -89,8 +89,8 @@ class Lab:
     snapshot: Snapshot
     clock: Clock = field(default_factory=SystemClock)
     ledger: MemoryLedger = field(default_factory=MemoryLedger)
-    ended: list[Attempt] = field(default_factory=list)
-    """The attempts of streams, as they ended."""
+    runs: list[tuple[Execution, int]] = field(default_factory=list)
+    """Each with the attempts that there were when its stream began."""
     cancel: Cancellation = field(default_factory=Cancellation)
     plans: list[RoutePlan] = field(default_factory=list)
     windows: dict[str, int] = field(default_factory=dict)
@@ -115,8 +115,15 @@ class Lab:
     def run(self, request: ChatRequest | None = None) -> Outcome:
         request = request or chat()
         settings = self.snapshot.settings
-        execution = Execution(self.tools, request, settings, self.cancel, self.ended.append)
-        return execution.run(self.plan(request))
+        execution = Execution(self.tools, request, settings, self.cancel)
+        outcome = execution.run(self.plan(request))
+        self.runs.append((execution, len(outcome.attempts)))
+        return outcome
+
+    @property
+    def ended(self) -> list[Attempt]:
+        """The attempts of streams, as they ended."""
+        return [a for run, begun in self.runs for a in run.outcome.attempts[begun:]]
 
     def the(self, ref: str, key: str = "1") -> Candidate:
         return next(c for c in self.snapshot.candidates[ref] if c.key_id == key)
