@@ -17,7 +17,7 @@ from freellmapi.services import Services, services
 
 def chat_completions() -> Response:
     """One answer, whole or streamed."""
-    chat = chat_request(parse_json(_body()), request.headers.get("X-Session-Id"))
+    chat = chat_request(parse_json(_body()), request.headers)
     parts = services()
     cancel = Cancellation()
     departure = Departure(request.environ, cancel)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import orjson
+from werkzeug.datastructures import Headers
 
 from freellmapi.api.messages import Json, bad, messages_of
 from freellmapi.api.tools import tool_choice_of, tools_of
@@ -14,6 +15,8 @@ from freellmapi.core.errors import GatewayError
 from freellmapi.core.estimate import prompt_tokens
 
 MAX_STOPS = 4
+MAX_WAIT = 600
+"""Seconds that a client may ask to wait for a slot."""
 MAX_DEPTH = 100
 """Levels of lists and objects in a body; JSON writers and recursive readers end soon after."""
 MAX_NAMES = 50
@@ -88,8 +91,9 @@ def _is_too_deep(body: Json) -> bool:
     return False
 
 
-def chat_request(raw: Json, session_header: str | None = None) -> ChatRequest:
-    """One validated chat request; a 400 names the JSON path of what is wrong."""
+def chat_request(raw: Json, headers: Mapping[str, str] | Headers | None = None) -> ChatRequest:
+    """One validated chat request; a 400 names the JSON path or the header that is wrong."""
+    headers = headers or {}
     given = {name: value for name, value in raw.items() if value is not None}
     messages = messages_of(given)
     tools = tools_of(given)
@@ -120,7 +124,9 @@ def chat_request(raw: Json, session_header: str | None = None) -> ChatRequest:
         tools=frozenset(tool["function"]["name"] for tool in tools),
         prompt_tokens=prompt_tokens(messages, tools),
         max_tokens=max_tokens,
-        session=_session(given, session_header),
+        session=_session(given, headers.get("X-Session-Id")),
+        max_wait=_max_wait(headers.get("X-Max-Wait")),
+        recovery=_recovery(headers.get("X-Stream-Recovery")),
     )
 
 
@@ -261,3 +267,22 @@ def _session(given: Json, header: str | None) -> str | None:
         if isinstance(value, str) and value.strip():
             return value.strip()[:200]
     return None
+
+
+def _max_wait(header: str | None) -> float | None:
+    """Seconds from ``X-Max-Wait``."""
+    if header is None:
+        return None
+    try:
+        seconds = float(header)
+    except ValueError:
+        seconds = -1.0
+    if not 0 <= seconds <= MAX_WAIT:
+        raise bad("X-Max-Wait", f"must be a number of seconds from 0 to {MAX_WAIT}")
+    return seconds
+
+
+def _recovery(header: str | None) -> str | None:
+    if header is None or header in ("continue", "error"):
+        return header
+    raise bad("X-Stream-Recovery", "must be 'continue' or 'error'")

@@ -232,7 +232,10 @@ def test_tools_and_choice_are_forwarded_in_todays_form() -> None:
 def test_what_a_conversation_is_known_by(
     fields: dict[str, Any], header: str | None, session: str | None
 ) -> None:
-    assert chat_request({"messages": HI, **fields}, header).session == session
+    assert (
+        chat_request({"messages": HI, **fields}, {"X-Session-Id": header} if header else {}).session
+        == session
+    )
 
 
 def test_usage_is_wanted_only_when_said() -> None:
@@ -375,3 +378,34 @@ def test_any_bytes_are_a_request_or_an_error_of_ours(data: bytes) -> None:
         chat_request(parse_json(data))
     except GatewayError as error:
         assert error.status == 400
+
+
+@pytest.mark.parametrize(
+    ("headers", "expected"),
+    [
+        ({}, (None, None)),
+        ({"X-Max-Wait": "0"}, (0.0, None)),
+        ({"X-Max-Wait": "2.5", "X-Stream-Recovery": "error"}, (2.5, "error")),
+    ],
+)
+def test_headers_that_steer_one_request(
+    headers: dict[str, str], expected: tuple[float | None, str | None]
+) -> None:
+    chat = chat_request({"messages": HI}, headers)
+    assert (chat.max_wait, chat.recovery) == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("X-Max-Wait", "soon"),
+        ("X-Max-Wait", "-1"),
+        ("X-Max-Wait", "nan"),
+        ("X-Max-Wait", "601"),
+        ("X-Stream-Recovery", "maybe"),
+    ],
+)
+def test_headers_out_of_range_are_refused(name: str, value: str) -> None:
+    with pytest.raises(GatewayError, match=name) as refusal:
+        chat_request({"messages": HI}, {name: value})
+    assert refusal.value.status == 400
