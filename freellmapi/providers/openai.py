@@ -12,7 +12,7 @@ from freellmapi.core.catalog import Model, Provider
 from freellmapi.core.chat import ChatRequest, Completion
 from freellmapi.core.clock import Clock, SystemClock
 from freellmapi.core.errors import UpstreamError
-from freellmapi.providers import answers, ollama
+from freellmapi.providers import answers, cloudflare, ollama
 from freellmapi.providers.chunks import usage_dict, usage_in
 from freellmapi.providers.openai_chunks import ChunkSettler
 from freellmapi.providers.openai_stream import OpenAIReader
@@ -59,6 +59,8 @@ class OpenAIWire:
             raise answers.bad_answer("The answer is JSON, but not an object.")
         if ollama.is_native(payload):
             payload = ollama.as_openai(payload, "message")
+        elif cloudflare.is_native(payload):
+            payload = cloudflare.as_openai(payload, "message")
         return self._whole(payload, model, tools)
 
     def reader(

@@ -15,7 +15,7 @@ from freellmapi.core.catalog import Provider
 from freellmapi.core.chat import Chunk, Completion
 from freellmapi.core.errors import UpstreamError
 from freellmapi.core.limits import Usage
-from freellmapi.providers import answers, ollama
+from freellmapi.providers import answers, cloudflare, ollama
 from freellmapi.providers.chunks import usage_chunk, usage_in
 from freellmapi.providers.frames import Frames
 from freellmapi.providers.openai_chunks import ChunkSettler
@@ -123,6 +123,8 @@ class OpenAIReader:
             raise answers.bad_answer("The stream sent JSON that is not an object.")
         if ollama.is_native(event):
             event, payload = ollama.as_openai(event, "delta"), None
+        elif cloudflare.is_native(event):
+            event, payload = cloudflare.as_openai(event, "delta"), None
         self._usage = usage_in(event) or self._usage
         choices = event.get("choices")
         if not isinstance(choices, list) or not choices or not isinstance(choices[0], dict):
