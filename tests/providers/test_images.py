@@ -9,8 +9,9 @@ from freellmapi.core.catalog import Model, Provider, Quirks
 from freellmapi.core.chat import ChatRequest, Need
 from freellmapi.core.errors import ErrorKind, UpstreamError
 from freellmapi.providers.guard import is_public_address
+from freellmapi.providers.image_fetch import MAX_IMAGE_BYTES
 from freellmapi.providers.image_memory import MOST_CHARACTERS, ImageMemory
-from freellmapi.providers.images import MAX_IMAGE_BYTES, Images
+from freellmapi.providers.images import Images
 from freellmapi.providers.origins import Proxies
 from tests.fakes.clock import FrozenClock
 from tests.fakes.provider import FakeProvider, raw_body, status
