@@ -32,9 +32,8 @@ class Departure:
     def _readable(self) -> None:
         """The socket has data, or has ended. Runs in the hub: it must not block."""
         try:
-            gone = not socket.socket.recv(
-                self._socket._sock, 1, socket.MSG_PEEK | socket.MSG_DONTWAIT
-            )
+            # The socket below gevent's own, which never waits.
+            gone = not self._socket._sock.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
         except BlockingIOError:
             return
         except OSError:
