@@ -10,25 +10,50 @@ from typing import Protocol
 
 from freellmapi.core.limits import Bucket, Usage
 from freellmapi.core.route import Reservation
-from freellmapi.router.counter import MINUTE_SLOTS, Counter, fits, opens_at, pressure
+from freellmapi.router.counter import MINUTE_SLOTS, Counter, fits, lasting, opens_at, pressure
 
 
 class Ledger(Protocol):
-    """Headroom, held before a call and corrected after it."""
+    """Headroom, held before a call and corrected after it. Times are epoch seconds."""
 
-    def reserve(
-        self, buckets: tuple[Bucket, ...], tokens: int, now: float
-    ) -> Reservation | None: ...
+    def reserve(self, buckets: tuple[Bucket, ...], tokens: int, now: float) -> Reservation | None:
+        """Headroom for one call of so many tokens, or None if any window lacks it."""
+        ...
 
-    def settle(self, reservation: Reservation, usage: Usage | None, *, spent: bool) -> None: ...
+    def book(
+        self, buckets: tuple[Bucket, ...], tokens: int, now: float, latest: float
+    ) -> Reservation | None:
+        """The earliest place, from ``now`` to ``latest``, that no earlier call has taken.
 
-    def opens_at(self, buckets: tuple[Bucket, ...], tokens: int, now: float) -> float: ...
+        The call is to be made at ``Reservation.at``, not before. None when that would be
+        later, or when nobody can say: calls under way are in the way, the day or month is
+        used up, or a cap is 0.
+        """
+        ...
 
-    def pressure(self, buckets: tuple[Bucket, ...], now: float) -> float: ...
+    def settle(self, reservation: Reservation, usage: Usage | None, *, spent: bool) -> None:
+        """Correct a reservation by what was used; the second call for one is ignored.
 
-    def headroom(self, buckets: tuple[Bucket, ...], now: float) -> Headroom: ...
+        ``spent`` False gives everything back. With ``usage`` None, or one that is only an
+        estimate below the reserved tokens, what was reserved is kept.
+        """
+        ...
 
-    def restore(self, name: str, zone: str, at: float, requests: int, tokens: int) -> None: ...
+    def opens_at(self, buckets: tuple[Bucket, ...], tokens: int, now: float) -> float:
+        """From when ``reserve`` would succeed if nothing else were used."""
+        ...
+
+    def pressure(self, buckets: tuple[Bucket, ...], now: float) -> float:
+        """How used up the tightest window is, 0 (all left) to 1 (nothing left)."""
+        ...
+
+    def headroom(self, buckets: tuple[Bucket, ...], now: float) -> Headroom:
+        """What is left in every window of these buckets."""
+        ...
+
+    def restore(self, name: str, zone: str, at: float, requests: int, tokens: int) -> None:
+        """Count what the request log knows of an earlier life; oldest first."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,20 +86,47 @@ class MemoryLedger:
         self._counters: dict[str, Counter] = {}
         self._last_id = 0
         self._open: set[int] = set()
+        self._latest = 0.0
 
     def reserve(self, buckets: tuple[Bucket, ...], tokens: int, now: float) -> Reservation | None:
         """Headroom for one call of so many tokens, or None if any window lacks it."""
+        now = self._time(now)
         counters = [self._counter(bucket, now) for bucket in buckets]
         for bucket, counter in zip(buckets, counters, strict=True):
-            if not fits(counter, bucket.limits, tokens):
+            if not fits(counter, bucket.limits, tokens, now):
                 return None
-        second = int(now)
+        return self._held(buckets, counters, tokens, now)
+
+    def book(
+        self, buckets: tuple[Bucket, ...], tokens: int, now: float, latest: float
+    ) -> Reservation | None:
+        """The earliest place, from ``now`` to ``latest``, that no earlier call has taken.
+
+        A booked call holds its place in the minute from then on, in the day of that time,
+        and among the calls under way at once.
+        """
+        at = now = self._time(now)
+        counters = [self._counter(bucket, now) for bucket in buckets]
+        pairs = [(counter, b.limits) for counter, b in zip(counters, buckets, strict=True)]
+        if not all(lasting(counter, limits, tokens, now) for counter, limits in pairs):
+            return None
+        while True:
+            opens = max((opens_at(*pair, tokens, at) for pair in pairs), default=at)
+            if opens > latest:
+                return None
+            if opens == at:
+                return self._held(buckets, counters, tokens, at)
+            at = opens
+
+    def _held(
+        self, buckets: tuple[Bucket, ...], counters: list[Counter], tokens: int, at: float
+    ) -> Reservation:
         for counter in counters:
-            counter.add(second, 1, tokens)
+            counter.add(at, 1, tokens)
             counter.in_flight += 1
         self._last_id += 1
         self._open.add(self._last_id)
-        return Reservation(self._last_id, buckets, tokens, now)
+        return Reservation(self._last_id, buckets, tokens, at)
 
     def settle(self, reservation: Reservation, usage: Usage | None, *, spent: bool) -> None:
         """Correct a reservation by what was used; the second call for one is ignored.
@@ -98,28 +150,32 @@ class MemoryLedger:
 
     def opens_at(self, buckets: tuple[Bucket, ...], tokens: int, now: float) -> float:
         """Epoch seconds from which ``reserve`` would succeed if nothing else were used."""
+        now = self._time(now)
         times = (opens_at(self._counter(b, now), b.limits, tokens, now) for b in buckets)
         return max(times, default=now)
 
     def pressure(self, buckets: tuple[Bucket, ...], now: float) -> float:
         """How used up the tightest window is, 0 (all left) to 1 (nothing left)."""
-        return max((pressure(self._counter(b, now), b.limits) for b in buckets), default=0.0)
+        now = self._time(now)
+        return max((pressure(self._counter(b, now), b.limits, now) for b in buckets), default=0.0)
 
     def headroom(self, buckets: tuple[Bucket, ...], now: float) -> Headroom:
         """What is left in every window of these buckets."""
+        now = self._time(now)
         requests: list[Window] = []
         tokens: list[Window] = []
         for bucket in buckets:
             counter, limits = self._counter(bucket, now), bucket.limits
-            minute = next(iter(counter.slots), int(now)) + MINUTE_SLOTS
+            minute = min(next(iter(counter.slots), int(now)), int(now)) + MINUTE_SLOTS
+            minute_requests, minute_tokens = counter.minute(now)
             day, month = counter.day, counter.month
             requests += _stated(
-                (limits.rpm, counter.requests, minute),
+                (limits.rpm, minute_requests, minute),
                 (limits.rpd, day.requests, day.ends_at),
                 (limits.requests_per_month, month.requests, month.ends_at),
             )
             tokens += _stated(
-                (limits.tpm, counter.tokens, minute),
+                (limits.tpm, minute_tokens, minute),
                 (limits.tpd, day.tokens, day.ends_at),
                 (limits.tokens_per_month, month.tokens, month.ends_at),
             )
@@ -129,7 +185,13 @@ class MemoryLedger:
         """Count what the request log knows of an earlier life; oldest first."""
         counter = self._counters.setdefault(name, Counter())
         counter.roll(at, zone)
-        counter.add(int(at), requests, tokens)
+        counter.add(at, requests, tokens)
+
+    def _time(self, now: float) -> float:
+        """``now``, but a clock that went back a little gives no headroom away."""
+        if now >= self._latest or now < self._latest - MINUTE_SLOTS:
+            self._latest = now
+        return self._latest
 
     def _counter(self, bucket: Bucket, now: float) -> Counter:
         counter = self._counters.get(bucket.name)

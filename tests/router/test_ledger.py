@@ -316,3 +316,63 @@ def test_what_the_log_knows_is_counted_again() -> None:
 
     assert [w.cap - w.left for w in left.requests] == [2, 3, 5]
     assert [w.cap - w.left for w in left.tokens] == [300]
+
+
+def test_bookings_are_served_first_come_first_served() -> None:
+    ledger, b = MemoryLedger(), bucket(rpm=2, tpm=1000)
+    for at in (NOON, NOON + 10):
+        held(ledger.reserve(b, 1, at))
+
+    first = held(ledger.book(b, 1, NOON + 20, NOON + 90))
+    second = held(ledger.book(b, 1, NOON + 21, NOON + 90))
+    third = held(ledger.book(b, 1, NOON + 22, NOON + 190))
+
+    assert [r.at - NOON for r in (first, second, third)] == [62, 72, 124]
+    assert ledger.reserve(b, 1, NOON + 62) is None, "the freed place is taken"
+    ledger.settle(second, None, spent=False)
+    assert ledger.reserve(b, 1, NOON + 71) is None
+    assert ledger.reserve(b, 1, NOON + 72) is not None
+
+
+def test_a_booking_is_now_when_there_is_room_now() -> None:
+    ledger, b = MemoryLedger(), bucket(rpm=1)
+    assert held(ledger.book(b, 1, NOON + 0.25, NOON + 5)).at == NOON + 0.25
+
+
+def test_a_small_call_may_go_before_a_large_one_that_waits() -> None:
+    ledger, b = MemoryLedger(), bucket(tpm=100)
+    held(ledger.reserve(b, 80, NOON))
+    assert held(ledger.book(b, 60, NOON + 5, NOON + 90)).at == NOON + 62
+
+    assert ledger.reserve(b, 30, NOON + 6) is None, "it would still count at 62"
+    held(ledger.reserve(b, 20, NOON + 6))
+
+
+def test_a_booking_fits_every_bucket() -> None:
+    ledger = MemoryLedger()
+    model, account = bucket("model", rpm=1), bucket("account", rpm=2)
+    held(ledger.reserve(model + account, 1, NOON))
+    held(ledger.reserve(account, 1, NOON + 5))
+    held(ledger.book(account, 1, NOON + 6, NOON + 90))
+
+    assert held(ledger.book(model + account, 1, NOON + 7, NOON + 90)).at == NOON + 67
+
+
+@pytest.mark.parametrize(
+    ("caps", "latest"),
+    [
+        ({"rpm": 1}, 61.9),
+        ({"concurrency": 1}, 90),
+        ({"rpm": 1, "concurrency": 1}, 90),
+        ({"rpd": 1}, 90_000),
+        ({"tokens_per_month": 10}, 3_000_000),
+        ({"rpm": 0}, 90),
+        ({"tpd": 0}, 90_000),
+    ],
+    ids=lambda value: str(value),
+)
+def test_what_nobody_can_promise_is_not_booked(caps: dict[str, int], latest: float) -> None:
+    ledger, b = MemoryLedger(), (Bucket("b", Limits(**caps)),)
+    ledger.reserve(b, 10, NOON)
+
+    assert ledger.book(b, 10, NOON, NOON + latest) is None
