@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from freellmapi.core.catalog import Model
@@ -25,8 +25,19 @@ class Wanted:
     """Whether the caller named the model, rather than leaving the choice to us."""
 
 
-def resolve(chat: ChatRequest, snapshot: Snapshot) -> Wanted:
-    """The models meant by ``model`` and ``fallbacks``; 404 for a name nobody knows."""
+Ordered = Callable[[tuple[Model, ...], str], Sequence[Model]]
+"""Orders the models that one name means, by a strategy."""
+
+
+def as_they_are(models: tuple[Model, ...], strategy: str) -> Sequence[Model]:
+    return models
+
+
+def resolve(chat: ChatRequest, snapshot: Snapshot, ordered: Ordered = as_they_are) -> Wanted:
+    """The models meant by ``model`` and ``fallbacks``; 404 for a name nobody knows.
+
+    Each name's models are ``ordered`` among themselves: the names are the caller's order.
+    """
     names = (chat.model, *chat.fallbacks)
     strategy = snapshot.settings.strategy
     head, _, suffix = chat.model.partition(":")
@@ -35,11 +46,19 @@ def resolve(chat: ChatRequest, snapshot: Snapshot) -> Wanted:
             raise _unknown(chat.model, [f"auto:{s}" for s in STRATEGIES])
         strategy = suffix
         names = (AUTO, *chat.fallbacks)
+    groups = [ordered(_meant(name, snapshot), strategy) for name in names]
+    return Wanted(_joined(groups), strategy, named=head != AUTO)
+
+
+def _joined(groups: Sequence[Sequence[Model]]) -> tuple[Model, ...]:
+    """All models in order, each once."""
+    if len(groups) == 1:
+        return tuple(groups[0])
     models: dict[str, Model] = {}
-    for name in names:
-        for model in _meant(name, snapshot):
+    for group in groups:
+        for model in group:
             models.setdefault(model.ref, model)
-    return Wanted(tuple(models.values()), strategy, named=head != AUTO)
+    return tuple(models.values())
 
 
 def _meant(name: str, snapshot: Snapshot) -> tuple[Model, ...]:
