@@ -129,7 +129,12 @@ class Response:
         # A timeout of 0 would mean a socket that never waits.
         self._sock.settimeout(max(timeout, 0.001))
         received = self._sock.recv(READ_BYTES)
-        self._parser.feed(received)
+        try:
+            self._parser.feed(received)
+        except HTTPParseError as exc:
+            if not received:
+                raise ConnectionResetError from exc
+            raise
         if not received and not self._parser.message_complete:
             raise ConnectionResetError
 
