@@ -18,6 +18,7 @@ from freellmapi.config_file import ConfigFile, read_config
 from freellmapi.core.clock import Clock, SystemClock
 from freellmapi.core.errors import SettingsError
 from freellmapi.providers.endpoints import Endpoints
+from freellmapi.providers.images import Images
 from freellmapi.providers.local import LocalModel, LocalSettings
 from freellmapi.providers.origins import Proxies
 from freellmapi.providers.transport import Transport
@@ -80,6 +81,7 @@ def _assemble(
         ledger=ledger,
         cooldowns=Cooldowns(clock),
         clock=clock,
+        inlined=Images(clock, _proxies(settings)).inlined,
     )
     return Services(
         clock=clock,

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from freellmapi.core.catalog import Model, Provider
+from freellmapi.core.chat import ChatRequest
 from freellmapi.core.clock import Clock
 from freellmapi.core.errors import ErrorKind, UpstreamError
 from freellmapi.core.limits import Usage
@@ -29,6 +31,8 @@ class Tools:
     clock: Clock
     on_failure: Callable[[Candidate, UpstreamError], None] = lambda candidate, error: None
     """Told of every failed attempt, e.g. to mark a rejected key."""
+    inlined: Callable[[ChatRequest, Provider, Model], ChatRequest] = lambda chat, *to: chat
+    """The request with its images in it, where a provider fetches none itself."""
 
 
 class Call:

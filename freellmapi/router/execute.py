@@ -210,7 +210,8 @@ class Execution:
         tools, candidate = self._tools, call.candidate
         endpoint = tools.endpoints.of(candidate.provider, candidate.key_id)
         wire = tools.wires[candidate.provider.wire]
-        message = wire.call(chat, candidate.provider, candidate.model)
+        told = tools.inlined(chat, candidate.provider, candidate.model)
+        message = wire.call(told, candidate.provider, candidate.model)
         deadline = tools.clock.monotonic() + self._patience(candidate, last)
         response = tools.transport.post(
             endpoint,
