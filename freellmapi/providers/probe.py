@@ -27,6 +27,13 @@ class Verdict:
 
     status: str
     reason: str = ""
+    credit: bool | None = None
+    """Whether the account has credit; None where the probe cannot tell."""
+
+
+def key_probe(provider: Provider) -> KeyProbe:
+    """The request that proves a key of this provider: by default its list of models."""
+    return provider.probe or KeyProbe(provider.models_path or "/models")
 
 
 class Prober:
@@ -43,7 +50,7 @@ class Prober:
         """The verdict on ``key``, None standing for a provider's keyless use; never raises."""
         if not provider.base_url:
             return Verdict(ERROR, f"{provider.name} has no address to ask")
-        probe = provider.probe or KeyProbe(provider.models_path or "/models")
+        probe = key_probe(provider)
         try:
             return self._judge(provider, probe, self._answer(provider, probe, key))
         except UpstreamError as exc:
@@ -74,10 +81,21 @@ class Prober:
         if answer.status == 429:
             return Verdict(RATE_LIMITED, said.message)
         if answer.status in probe.valid:
-            return Verdict(HEALTHY)
+            return Verdict(HEALTHY, credit=_credit(probe, answer.status))
         if 300 <= answer.status < 400:
             return Verdict(ERROR, f"{urljoin(answer.url, '/')} answers with a redirect")
         return Verdict(ERROR, f"status {answer.status}: {said.message}")
+
+
+def tells_credit(probe: KeyProbe) -> bool:
+    """Whether the answer depends on credit: the catalog knows a 402 of it."""
+    return 402 in probe.valid
+
+
+def _credit(probe: KeyProbe, status: int) -> bool | None:
+    if status == 402:
+        return False
+    return True if status == 200 and tells_credit(probe) else None
 
 
 def _one_token(model: str) -> dict[str, object]:

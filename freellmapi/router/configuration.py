@@ -171,7 +171,16 @@ def _live(key: StoredKey) -> LiveKey:
             if key.status_reason
             else ("its key was rejected")
         )
-    return LiveKey(str(key.id), key.provider, key.label or key.mask, not reason, reason)
+    return LiveKey(
+        str(key.id),
+        key.provider,
+        key.label or key.mask,
+        not reason,
+        reason,
+        key.enabled,
+        key.status,
+        key.checked_at,
+    )
 
 
 def _without_key(definition: Mapping[str, Any]) -> dict[str, Any]:

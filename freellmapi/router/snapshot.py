@@ -24,6 +24,12 @@ class LiveKey:
     usable: bool = True
     reason: str = ""
     """Why it is not usable."""
+    enabled: bool = True
+    """Whether the user wants it used."""
+    status: str = "unchecked"
+    """What is stored about it: one of ``storage.keys.STATUSES``."""
+    checked_at: float | None = None
+    """When that was found, in epoch seconds."""
 
 
 @dataclass(frozen=True, slots=True)

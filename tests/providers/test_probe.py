@@ -55,6 +55,19 @@ def test_the_catalog_says_what_a_status_proves(
     assert sent(upstream).headers["Authorization"] == "Bearer al-key"
 
 
+@pytest.mark.parametrize(
+    ("valid", "status", "credit"),
+    [({200, 402, 429}, 200, True), ({200, 402, 429}, 402, False), ({200, 429}, 200, None)],
+    ids=["has credit", "has none", "a list that is free for all"],
+)
+def test_a_probe_that_a_402_is_known_of_tells_about_credit(
+    prober: Prober, upstream: requests_mock.Adapter, valid: set[int], status: int, credit: bool
+) -> None:
+    upstream.register_uri("GET", f"{URL}/models", status_code=status, text="{}")
+    alpha = replace(ALPHA, probe=KeyProbe("/models", valid=frozenset(valid)))
+    assert prober.probe(alpha, "al-key") == Verdict(HEALTHY, credit=credit)
+
+
 def test_a_marker_proves_a_bad_key_whatever_the_status(
     prober: Prober, upstream: requests_mock.Adapter
 ) -> None:
