@@ -30,6 +30,9 @@ QUIRK_FLAGS: Mapping[str, str] = MappingProxyType(
 )
 """The named behaviours of ``Quirks.flags``, and what each does to a request."""
 
+GONE = "gone"
+"""The status of a model that its provider no longer lists: never asked."""
+
 
 @dataclass(frozen=True, slots=True)
 class Model:
@@ -118,6 +121,8 @@ class Provider:
     chat_path: str = "/chat/completions"
     models_path: str = "/models"
     """A path or an absolute URL; empty when there is no list worth reading."""
+    free_by_price: bool = False
+    """Whether its list has prices, and only models priced 0 are free."""
     auth_header: str = "Authorization"
     auth_format: str = "Bearer {key}"
     headers: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))

@@ -32,11 +32,14 @@ __all__ = [
     "load_catalog",
     "new_model",
     "parse_provider",
+    "ranked_model",
     "with_base_urls",
     "with_custom",
     "with_limits",
 ]
 
+NO_KEY, STORED_KEY = "none", "stored"
+"""What ``key`` of a custom endpoint says: it wants none, or has one in the key store."""
 CUSTOM_RANK = 50
 """The intelligence rank of a custom model that the catalog does not know: in the middle."""
 
@@ -94,7 +97,7 @@ def with_custom(catalog: Catalog, definitions: Mapping[str, Mapping[str, Any]]) 
         for fields in found.get("models", ()):
             old = models.get(f"{name}/{fields['id']}")
             model = (
-                _custom_model(catalog, provider, fields) if old is None else _merged(old, fields)
+                ranked_model(catalog, provider, fields) if old is None else _merged(old, fields)
             )
             models[model.ref] = model
     return build_catalog(providers.values(), models.values())
@@ -152,7 +155,7 @@ def _custom(found: Mapping[str, Any], where: str) -> Provider:
         name=found.get("name", found["id"]),
         base_url=found["base_url"],
         headers=found.get("headers", MappingProxyType({})),
-        keyless=key == "none" or (key is None and local),
+        keyless=key == NO_KEY or (key is None and local),
         account_limits=found.get("limits", NO_LIMITS),
         reset_zone=found.get("reset_zone", "UTC"),
         first_byte_timeout=found.get("first_byte_timeout"),
@@ -195,7 +198,7 @@ def _at_origin_of(base_url: str, url: str) -> str:
     return target._replace(scheme=origin.scheme, netloc=origin.netloc).geturl()
 
 
-def _custom_model(catalog: Catalog, provider: Provider, fields: Mapping[str, Any]) -> Model:
+def ranked_model(catalog: Catalog, provider: Provider, fields: Mapping[str, Any]) -> Model:
     """A model with the rank of its family, where the catalog knows the family."""
     model = new_model(provider, fields)
     family = catalog.families.get(model.family)

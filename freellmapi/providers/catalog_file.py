@@ -73,6 +73,7 @@ PROVIDER_FIELDS: Mapping[str, Reader] = {
     "wire": f.one_of("openai", "gemini", "cohere"),
     "chat_path": f.matching(r"/\S*", "a path that begins with a slash"),
     "models_path": lambda value: "" if value == "" else f.path_or_url(value),
+    "free_by_price": f.flag,
     "auth_header": f.text,
     "auth_format": f.matching(r".*\{key\}.*", "a text with {key} in it"),
     "headers": f.mapping_of(f.text),

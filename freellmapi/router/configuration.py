@@ -10,8 +10,16 @@ from typing import Any
 
 from freellmapi.core.catalog import Catalog
 from freellmapi.core.errors import ErrorKind, UpstreamError
-from freellmapi.providers.catalog import load_catalog, with_base_urls, with_custom, with_limits
+from freellmapi.providers.catalog import (
+    NO_KEY,
+    STORED_KEY,
+    load_catalog,
+    with_base_urls,
+    with_custom,
+    with_limits,
+)
 from freellmapi.providers.catalog_fields import CatalogError
+from freellmapi.providers.changes import with_discovered
 from freellmapi.router.settings import RouterSettings
 from freellmapi.router.snapshot import ANONYMOUS, LiveKey, Snapshot, merged_chain
 from freellmapi.storage.config import ConfigStore
@@ -121,6 +129,7 @@ class Configuration:
         custom |= self._config.custom_providers()
         steps: list[Callable[[Catalog], Catalog]] = [
             *(_adding(name, definition) for name, definition in custom.items()),
+            *(_discovered(name, document) for name, document in self._config.discovered().items()),
             *(_limiting(override) for override in given.limits),
         ]
         for step in steps:
@@ -185,15 +194,18 @@ def _live(key: StoredKey) -> LiveKey:
 
 def _without_key(definition: Mapping[str, Any]) -> dict[str, Any]:
     """A provider as the catalog takes it: its secret, if it has one, is in the key store."""
-    return {
-        name: value
-        for name, value in definition.items()
-        if name != "id" and (name != "key" or value == "none")
-    }
+    found = {name: value for name, value in definition.items() if name != "id"}
+    if found.get("key", NO_KEY) != NO_KEY:
+        found["key"] = STORED_KEY
+    return found
 
 
 def _adding(name: str, definition: Mapping[str, Any]) -> Callable[[Catalog], Catalog]:
     return lambda catalog: with_custom(catalog, {name: definition})
+
+
+def _discovered(name: str, document: Mapping[str, Any]) -> Callable[[Catalog], Catalog]:
+    return lambda catalog: with_discovered(catalog, name, document)
 
 
 def _limiting(override: Mapping[str, Any]) -> Callable[[Catalog], Catalog]:

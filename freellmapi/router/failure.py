@@ -50,6 +50,9 @@ def failure(
 def _nobody_asked(
     chat: ChatRequest, skipped: Sequence[Skipped], any_key: bool, now: float
 ) -> GatewayError:
+    if skipped and all(s.gate is Gate.GONE for s in skipped):
+        message = _message(chat, (), skipped, now)
+        return GatewayError(404, message, code="model_not_found", param="model")
     if not any_key:
         return GatewayError(
             503,

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from freellmapi.core.catalog import Catalog, Model
+from freellmapi.core.catalog import GONE, Catalog, Model
 from freellmapi.core.route import Candidate
 from freellmapi.router.settings import RouterSettings
 
@@ -72,7 +72,7 @@ class Snapshot:
             model.ref: tuple(
                 Candidate.of(catalog.providers[model.provider], model, key.id)
                 for key in by_provider.get(model.provider, ())
-                if key.usable
+                if key.usable and model.status != GONE
             )
             for model in catalog.models
         }
@@ -83,12 +83,16 @@ class Snapshot:
             keys=MappingProxyType(by_provider),
             settings=settings,
             candidates=MappingProxyType(candidates),
-            auto=tuple(entry.model for entry in chain if entry.enabled),
+            auto=tuple(
+                entry.model for entry in chain if entry.enabled and entry.model.status != GONE
+            ),
             rank=MappingProxyType({e.model.ref: place for place, e in enumerate(chain)}),
         )
 
     def why_no_candidate(self, model: Model) -> str:
-        """Why a model has no usable key."""
+        """Why a model cannot be asked at all: it is gone, or has no usable key."""
+        if model.status == GONE:
+            return model.notes
         keys = self.keys.get(model.provider, ())
         if not keys:
             return f"no key for {model.provider}"
