@@ -72,14 +72,17 @@ class Gateway:
                 cancel,
                 loyal=wanted.named,
             )
-            outcome = self._patiently(chat, execution, cancel)
+            try:
+                outcome = self._patiently(chat, execution, cancel)
+            finally:
+                # Who was asked in vain belongs in the row of a failure most of all.
+                record.outcome = execution.outcome
         except GatewayError as error:
             record.write(status=error.status, error=error.code)
             raise
         except Exception:
             record.write(status=500, error="internal_error")
             raise
-        record.outcome = outcome
         if outcome.stream is None:
             record.write(status=200)
             return outcome

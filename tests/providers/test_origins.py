@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from freellmapi.core.clock import SystemClock
-from freellmapi.providers.origins import Origin, Proxies, is_loopback, is_refused_address
+from freellmapi.providers.guard import is_refused_address
+from freellmapi.providers.origins import Origin, Proxies, is_loopback
 
 
 @pytest.mark.parametrize(
