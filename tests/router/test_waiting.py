@@ -1,0 +1,112 @@
+"""Waiting for a slot: the soonest one, bounded, first come first served."""
+
+from __future__ import annotations
+
+import pytest
+
+from freellmapi.core.cancel import Cancellation
+from freellmapi.core.errors import ErrorKind
+from freellmapi.core.limits import Limits
+from freellmapi.core.route import Attempt, Candidate, Gate, Skipped
+from freellmapi.router.ledger import MemoryLedger
+from freellmapi.router.waiting import Wait, next_slot, wait_until
+from tests.fakes.clock import FrozenClock
+from tests.router.conftest import candidate, model
+
+NOW = 1_790_000_000.0
+
+
+def full(ledger: MemoryLedger, at: float, rpm: int = 1, key: str = "1") -> Candidate:
+    """A candidate whose cap was used up at that time."""
+    found = candidate(serves=model(limits=Limits(rpm=rpm)), key=key)
+    for _ in range(rpm):
+        assert ledger.reserve(found.buckets, 5, at)
+    return found
+
+
+def at_its_cap(found: Candidate, ledger: MemoryLedger, now: float = NOW) -> Skipped:
+    opens = ledger.opens_at(found.buckets, 5, now)
+    return Skipped(found.ref, found.key_id, Gate.HEADROOM, "at its cap", opens, candidate=found)
+
+
+def limited(opens_at: float | None, kind: ErrorKind = ErrorKind.RATE_LIMITED) -> Attempt:
+    return Attempt("beta", "m", "1", NOW, 0.1, error=kind, opens_at=opens_at)
+
+
+def slot(
+    skipped: list[Skipped],
+    attempts: list[Attempt],
+    ledger: MemoryLedger,
+    max_wait: float = 15,
+) -> Wait | None:
+    return next_slot(skipped, attempts, ledger, 5, NOW, NOW + max_wait)
+
+
+def test_a_slot_under_a_cap_is_booked() -> None:
+    ledger = MemoryLedger()
+    found = full(ledger, NOW - 55)
+    wait = slot([at_its_cap(found, ledger)], [], ledger)
+    assert wait is not None
+    assert wait.booked is not None
+    assert wait.booked.candidate is found
+    assert NOW + 5 <= wait.until <= NOW + 8
+    assert wait.until == wait.booked.reservation.at
+
+
+def test_who_comes_later_waits_longer_or_is_told_so() -> None:
+    ledger = MemoryLedger()
+    found = full(ledger, NOW - 55)
+    first = slot([at_its_cap(found, ledger)], [], ledger)
+    assert first is not None
+    assert slot([at_its_cap(found, ledger)], [], ledger) is None
+    second = slot([at_its_cap(found, ledger)], [], ledger, max_wait=100)
+    assert second is not None
+    assert second.until > first.until + 59
+
+
+def test_the_soonest_key_is_chosen() -> None:
+    ledger = MemoryLedger()
+    soon, late = full(ledger, NOW - 58, key="2"), full(ledger, NOW - 50, key="1")
+    wait = slot([at_its_cap(late, ledger), at_its_cap(soon, ledger)], [], ledger)
+    assert wait is not None
+    assert wait.booked is not None
+    assert wait.booked.candidate.key_id == "2"
+
+
+def test_a_stated_wait_is_waited_out() -> None:
+    assert slot([], [limited(NOW + 2)], MemoryLedger()) == Wait(NOW + 2)
+
+
+@pytest.mark.parametrize(
+    "attempts",
+    [
+        [],
+        [limited(None)],
+        [limited(NOW + 16)],
+        [limited(NOW + 2, ErrorKind.KEY_REJECTED)],
+        [limited(NOW + 2, ErrorKind.MODEL_GONE)],
+    ],
+    ids=["nothing to wait for", "no time stated", "too long", "a bad key", "a gone model"],
+)
+def test_nothing_is_waited_for_that_would_not_help(attempts: list[Attempt]) -> None:
+    assert slot([], attempts, MemoryLedger()) is None
+
+
+def test_calls_under_way_are_looked_at_again_soon() -> None:
+    ledger = MemoryLedger()
+    found = candidate(serves=model(limits=Limits(concurrency=1)))
+    assert ledger.reserve(found.buckets, 5, NOW)
+    wait = slot([at_its_cap(found, ledger)], [], ledger)
+    assert wait is not None
+    assert wait.booked is None
+    assert NOW < wait.until < NOW + 1
+
+
+def test_a_wait_ends_when_the_client_leaves() -> None:
+    clock, cancel = FrozenClock(), Cancellation()
+    wait_until(clock, clock.now() + 10, cancel)
+    assert clock.now() == FrozenClock().now() + 10
+    cancel.cancel()
+    before = clock.now()
+    wait_until(clock, before + 10, cancel)
+    assert clock.now() == before
