@@ -154,18 +154,23 @@ class Configuration:
         return chosen + [(m.ref, False) for m in catalog.models if m.ref not in named]
 
     def _live_keys(self, catalog: Catalog, stored: tuple[StoredKey, ...]) -> Iterator[LiveKey]:
+        keyed = {key.provider for key in stored} | {
+            provider for provider, _, _ in self._given.env_keys
+        }
         for key in stored:
             if key.provider in catalog.providers:
                 yield _live(key)
         taken = {var for _, var, _ in self._given.env_keys}
         for provider, variable, label in self._given.env_keys:
-            yield LiveKey(ENV + variable, provider, label or variable)
+            missing = "" if self._given.env_key(variable) else f"{variable} is not set"
+            yield LiveKey(ENV + variable, provider, label or variable, not missing, missing)
         for provider_id, definition in catalog.providers.items():
             ways = [way for way in definition.env_ways() if taken.isdisjoint(way)]
             found = [way for way in ways if self._from_environment(way)]
             for variables in found[:1]:
                 yield LiveKey(ENV + ",".join(variables), provider_id, variables[-1])
-            if definition.keyless:
+            # The user's own endpoint is asked without a key only while it has none.
+            if definition.keyless and not (definition.status == "user" and provider_id in keyed):
                 reason = self._given.without.get(provider_id, "")
                 yield LiveKey(ANONYMOUS, provider_id, "no key", not reason, reason)
 

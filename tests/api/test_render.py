@@ -54,6 +54,11 @@ def test_an_empty_batch_is_a_ping() -> None:
     assert events([], [TEXT]) == [PING, b'data: {"a":1}\n\n', DONE]
 
 
+def test_a_comment_is_no_event_and_cannot_become_one() -> None:
+    resumed = Chunk(b"", comment="resumed on beta/m\n\ndata: x")
+    assert events([TEXT], [resumed], [TEXT])[1] == b": resumed on beta/m??data: x\n\n"
+
+
 @pytest.mark.parametrize(
     ("wanted", "seen"), [(True, [b'data: {"u":1}\n\n', DONE]), (False, [DONE])]
 )
