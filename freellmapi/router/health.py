@@ -120,7 +120,6 @@ class Health:
                     self._cooldowns.clear(_bench_name(key), ErrorKind.KEY_REJECTED)
             known[name] = health
         self._known, self._rows = known, rows
-        self._statuses.keep(known.keys())
 
     def state(self, provider: str, key_id: str) -> KeyState | None:
         """What is known about a key, those of the environment included."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from functools import partial
 from typing import Protocol
 
@@ -31,14 +31,11 @@ class StatusWriter:
         if name[1].isdigit():
             self._waiting.add(name)
 
-    def keep(self, names: Collection[Name]) -> None:
-        """Forget all keys but these."""
-        self._waiting.intersection_update(names)
-
     def flush(self, current: Callable[[Name], tuple[str, str] | None]) -> list[tuple[Name, str]]:
         """Write what is noted, as ``current`` (status, reason) has it; what was written.
 
-        What cannot be written, because the database is locked say, stays noted.
+        A key that is gone (None) is forgotten. What cannot be written, because the database
+        is locked say, stays noted.
         """
         written: list[tuple[Name, str]] = []
         for name in tuple(self._waiting):

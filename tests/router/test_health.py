@@ -207,7 +207,12 @@ def test_keys_that_are_left_alone(key: LiveKey, of: Provider | None) -> None:
 def test_one_provider_is_never_asked_twice_at_once() -> None:
     world = town(*(LiveKey(str(id), "alpha") for id in range(1, 13)))
     rounds: list[int] = []
-    world.prober.meanwhile = lambda: rounds.append(world.health.run_once())
+
+    def takes_long() -> None:
+        world.clock.advance(25)
+        rounds.append(world.health.run_once())
+
+    world.prober.meanwhile = takes_long
     world.pass_time(1_000)
     times = [at for at, _, _ in world.prober.asked]
     assert len(times) > 24
@@ -441,13 +446,24 @@ def test_our_own_writing_is_no_news() -> None:
     assert state.reason == "no such key"
 
 
+def test_our_own_writing_that_comes_back_late_is_no_news() -> None:
+    world = town()
+    world.prober.verdicts = [NEVER]
+    world.pass_time(370)
+    world.health.answered(world.candidate())
+    world.rows(known("1", ERROR))
+    assert world.status() == HEALTHY
+
+
 def test_keys_that_are_gone_are_forgotten() -> None:
-    world = town(known("1"), known("2"))
+    world = town(known("1"), known("2", ERROR))
     world.health.answered(world.candidate("2"))
     world.rows(known("1"))
+    world.health.run_once()
     world.health.answered(world.candidate("2"))
     world.health.failed(world.candidate("2"), failed(ErrorKind.KEY_REJECTED))
     assert world.health.state("alpha", "2") is None
+    assert world.store.written == []
 
 
 def test_a_real_probe_of_a_revoked_key_that_is_restored() -> None:
