@@ -153,7 +153,6 @@ def _given(settings: Settings, file: ConfigFile, local: LocalModel) -> Given:
 def _store_keys(file: ConfigFile, keys: KeyStore) -> None:
     """Keys that the configuration file gives literally are kept like any other, once."""
     literal = [(k.provider, k.key, k.label) for k in file.keys if k.variable is None]
-    literal += [(p["id"], p["key"], "") for p in file.providers if p.get("key", "none") != "none"]
     for provider, secret, label in literal:
         try:
             keys.add(provider, secret, label)

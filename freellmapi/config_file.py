@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -44,6 +44,7 @@ class ConfigFile:
     """None: the file says nothing of the chain."""
     settings: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
     keys: tuple[ConfigKey, ...] = ()
+    """Those of ``[[keys]]``, then those that ``[[providers]]`` hold."""
     providers: tuple[Mapping[str, Any], ...] = field(default=(), repr=False)
     limits: tuple[Mapping[str, Any], ...] = ()
     problems: tuple[str, ...] = ()
@@ -69,17 +70,29 @@ def read_config(path: Path) -> ConfigFile:
 def parse_config(data: Mapping[str, Any]) -> ConfigFile:
     """The same from what a TOML parser made of the text."""
     problems = [_unknown(name, PARTS, "part of the file") for name in data if name not in PARTS]
+    providers = _entries(data, "providers", ("id",), None, problems)
     return ConfigFile(
         chain=_chain(data["chain"], problems) if "chain" in data else None,
         settings=_settings(data.get("settings", {}), problems),
-        keys=tuple(
-            ConfigKey(entry["provider"], entry["key"].strip(), entry.get("label", ""))
-            for entry in _entries(data, "keys", ("provider", "key"), ("label",), problems)
+        keys=(
+            *(
+                ConfigKey(entry["provider"], entry["key"].strip(), entry.get("label", ""))
+                for entry in _entries(data, "keys", ("provider", "key"), ("label",), problems)
+            ),
+            *_keys_of(providers),
         ),
-        providers=_entries(data, "providers", ("id",), None, problems),
+        providers=providers,
         limits=_entries(data, "limits", ("provider",), None, problems),
         problems=tuple(problems),
     )
+
+
+def _keys_of(providers: tuple[Mapping[str, Any], ...]) -> Iterator[ConfigKey]:
+    """The keys that stand in ``[[providers]]`` entries; "none" says that there is none."""
+    for entry in providers:
+        key = entry.get("key")
+        if isinstance(key, str) and key.strip() not in ("", "none"):
+            yield ConfigKey(entry["id"], key.strip())
 
 
 def _chain(value: object, problems: list[str]) -> tuple[str, ...] | None:

@@ -52,6 +52,16 @@ def test_keys_come_from_variables_or_stand_there(tmp_path: Path) -> None:
     assert "literal" not in repr(literal)
 
 
+def test_a_provider_of_ones_own_may_bring_its_key(tmp_path: Path) -> None:
+    text = "".join(
+        f'[[providers]]\nid = "{id}"\nkey = "{key}"\n'
+        for id, key in (("a", "env:A_KEY"), ("b", "literal"), ("c", "none"))
+    )
+    config = read(tmp_path, text)
+    found = [(k.provider, k.variable, k.key) for k in config.keys]
+    assert found == [("a", "A_KEY", "env:A_KEY"), ("b", None, "literal")]
+
+
 def test_an_empty_file_says_nothing(tmp_path: Path) -> None:
     assert read(tmp_path, "") == ConfigFile()
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import closing
@@ -12,7 +11,8 @@ import click
 
 from freellmapi.cli.commands import Group
 from freellmapi.cli.session import Failed, Refused, Session, table
-from freellmapi.core.catalog import Catalog, Provider
+from freellmapi.core.catalog import Provider
+from freellmapi.providers.key_format import misfit
 from freellmapi.providers.probe import ERROR, INVALID, Prober, Verdict
 from freellmapi.storage.keys import DuplicateKey, StoredKey
 from freellmapi.storage.vault import mask
@@ -40,7 +40,7 @@ def add(
     wanted = session.provider(provider)
     secret = _secret(session, wanted, from_env, key_stdin)
     overridden = session.settings.base_url(wanted.id) is not None
-    problem = None if overridden else misfit(secret, wanted, session.catalog)
+    problem = None if overridden else misfit(secret, wanted, session.catalog.providers.values())
     if problem and not force:
         raise Refused(f"{problem} Add --force if it is right all the same.")
     try:
@@ -127,26 +127,6 @@ class _EnvironmentKey:
     provider: str
     mask: str
     variable: str
-
-
-def misfit(secret: str, provider: Provider, catalog: Catalog) -> str | None:
-    """Why ``secret`` cannot well be a key of ``provider``, or None; never the secret itself."""
-    if not secret.isascii() or not secret.isprintable() or " " in secret:
-        return "The key holds spaces or characters that no key has; was it copied whole?"
-    try:
-        provider.key_parts(secret)
-    except ValueError as exc:
-        return f"This cannot be right: {exc}."
-    if provider.key_pattern is None or re.search(provider.key_pattern, secret):
-        return None
-    others = [
-        p.name
-        for p in catalog.providers.values()
-        if p.key_pattern is not None and re.search(p.key_pattern, secret)
-    ]
-    expected = f" (expected: {provider.key_hint})" if provider.key_hint else ""
-    likeness = f" It looks like one of {' or '.join(others)}." if others else ""
-    return f"This does not look like a key of {provider.name}{expected}.{likeness}"
 
 
 def _chosen(stored: Mapping[int, StoredKey], ids: tuple[int, ...]) -> list[StoredKey]:

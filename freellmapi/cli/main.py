@@ -12,7 +12,9 @@ from freellmapi.cli.commands import Group
 from freellmapi.cli.doctor import doctor
 from freellmapi.cli.explain import explain
 from freellmapi.cli.keys import keys
+from freellmapi.cli.keys_exchange import export_keys, import_keys
 from freellmapi.cli.models import models
+from freellmapi.cli.providers import providers
 from freellmapi.cli.serve import serve
 from freellmapi.cli.session import Failed, Refused, Session
 from freellmapi.cli.token import token
@@ -52,5 +54,7 @@ def main(context: click.Context) -> None:
     context.ensure_object(Session)
 
 
-for command in (serve, keys, models, chain, token, explain, doctor):
+for command in (serve, keys, providers, models, chain, token, explain, doctor):
     main.add_command(command)
+for command in (import_keys, export_keys):
+    keys.add_command(command)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import json
 from collections.abc import Callable, Iterable
+from datetime import datetime, timezone
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -94,6 +95,11 @@ class Session:
     def proxies(self) -> Proxies:
         settings = self.settings
         return Proxies(settings.http_proxy, settings.https_proxy, ",".join(settings.no_proxy))
+
+    @property
+    def today(self) -> str:
+        """The date, in UTC: ``2026-11-22``."""
+        return datetime.fromtimestamp(self.clock.now(), timezone.utc).date().isoformat()
 
     @property
     def snapshot(self) -> Snapshot:
