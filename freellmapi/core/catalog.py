@@ -16,13 +16,16 @@ QUIRK_FLAGS: Mapping[str, str] = MappingProxyType(
         "flatten_content": "a content list that is text only becomes one string",
         "inline_images": "images at public addresses are fetched by us and sent as data URLs",
         "json_schema_as_object": "json_schema becomes json_object and an instruction",
+        "json_word": "json_object comes with the word JSON in some message",
         "max_tokens_required": "an output cap is always sent",
         "merge_system": "no system role: its text is folded into the first user message",
         "nine_char_tool_ids": "tool call ids are exactly nine letters and digits",
+        "no_empty_turns": "assistant turns that say nothing and call nothing are left out",
         "no_schema_with_tools_or_stream": "json_schema is degraded beside tools or a stream",
         "no_stream": "asked for whole answers only; we cut them into chunks",
         "no_stream_usage": "stream_options is never sent",
         "no_user_after_tool": "an assistant turn is put between a tool result and a user turn",
+        "one_stop": "of several stops only the first is sent, as a text",
         "stop_as_list": "stop is always a list",
         "strip_schema": "$schema and additionalProperties leave the tools' schemas",
         "temperature_not_zero": "a temperature of 0 becomes the smallest the provider takes",
@@ -80,6 +83,9 @@ class Quirks:
     """Fields sent whenever the client gave none (names as the provider has them); those of
     tool calling only beside tools. One that is dropped as well is always ours."""
     clamp: Mapping[str, tuple[float, float]] = field(default_factory=lambda: MappingProxyType({}))
+    choices: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: MappingProxyType({}))
+    """What a field may say, where only some of its values are taken: an effort becomes the
+    nearest of them, anything else is left out."""
     allow: frozenset[str] | None = None
     """When stated, the only optional fields the provider takes (names as it has them)."""
     drop_in_messages: frozenset[str] = frozenset()

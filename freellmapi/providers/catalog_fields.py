@@ -210,6 +210,7 @@ QUIRKS: Mapping[str, Reader] = {
     "rename": mapping_of(text),
     "set": mapping_of(_anything),
     "clamp": mapping_of(_range),
+    "choices": mapping_of(list_of(text)),
     "allow": set_of(text),
     "drop_in_messages": set_of(text),
     "flags": set_of(one_of(*QUIRK_FLAGS)),

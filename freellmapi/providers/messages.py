@@ -13,6 +13,7 @@ FLAGS = frozenset(
         "flatten_content",
         "merge_system",
         "nine_char_tool_ids",
+        "no_empty_turns",
         "no_user_after_tool",
     }
 )
@@ -35,6 +36,8 @@ def step(dropped: frozenset[str], flags: frozenset[str]) -> Callable[[dict[str, 
         for message in messages:
             for rule in each:
                 rule(message)
+        if "no_empty_turns" in flags:
+            messages = [message for message in messages if not _is_empty_turn(message)]
         if "merge_system" in flags:
             messages = merged_system(messages)
         if "no_user_after_tool" in flags:
@@ -95,6 +98,11 @@ def nine_chars(id: str) -> str:
         number, digit = divmod(number, len(_ALPHABET))
         digits.append(_ALPHABET[digit])
     return "".join(digits)
+
+
+def _is_empty_turn(message: Message) -> bool:
+    silent = not message.get("content") and not message.get("tool_calls")
+    return message.get("role") == "assistant" and silent
 
 
 def merged_system(messages: list[Message]) -> list[Message]:

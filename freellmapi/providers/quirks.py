@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -16,6 +16,7 @@ _NEEDS_TOOLS = ("tool_choice", "parallel_tool_calls")
 _CAPS = ("max_completion_tokens", "max_tokens")
 _DEFAULT_CAP, _HIGHEST_DEFAULT_CAP = 4096, 8192
 _LOWEST_TEMPERATURE = 0.01
+_EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
 
 FLAGS = frozenset(
     {
@@ -23,13 +24,16 @@ FLAGS = frozenset(
         "flatten_content",
         "inline_images",
         "json_schema_as_object",
+        "json_word",
         "max_tokens_required",
         "merge_system",
         "nine_char_tool_ids",
+        "no_empty_turns",
         "no_schema_with_tools_or_stream",
         "no_stream",
         "no_stream_usage",
         "no_user_after_tool",
+        "one_stop",
         "stop_as_list",
         "strip_schema",
         "temperature_not_zero",
@@ -54,6 +58,7 @@ def merged(quirks: Quirks, overrides: Mapping[str, Any]) -> Quirks:
         rename={**quirks.rename, **overrides.get("rename", {})},
         set={**quirks.set, **overrides.get("set", {})},
         clamp={**quirks.clamp, **overrides.get("clamp", {})},
+        choices={**quirks.choices, **overrides.get("choices", {})},
         allow=quirks.allow if allow is None else frozenset(allow),
     )
 
@@ -91,6 +96,10 @@ class Rules:
 
     def applied(self, body: dict[str, Any]) -> dict[str, Any]:
         """``body`` (ours, its values shared) as the provider takes it."""
+        if "response_format" in body and not self._takes("response_format"):
+            schemas.format_in_words(body)
+        if body.get("tool_choice") == "none" and not self._takes("tool_choice", "none"):
+            body.pop("tools", None)
         self._fields(body)
         for step in self.steps:
             step(body)
@@ -109,6 +118,7 @@ class Rules:
             for name in _NEEDS_TOOLS:
                 body.pop(name, None)
         self._set(body)
+        self._choose(body)
         for name, (low, high) in quirks.clamp.items():
             value = body.get(name)
             if isinstance(value, (int, float)) and not isinstance(value, bool):
@@ -119,6 +129,24 @@ class Rules:
         if "temperature_not_zero" in flags and body.get("temperature") == 0:
             body["temperature"] = _LOWEST_TEMPERATURE
         self._stops(body)
+
+    def _takes(self, name: str, value: str | None = None) -> bool:
+        """Whether the provider knows a field, and what it would say."""
+        quirks = self.quirks
+        if name in quirks.drop or (quirks.allow is not None and name not in quirks.allow):
+            return False
+        return value is None or value in quirks.choices.get(name, (value,))
+
+    def _choose(self, body: dict[str, Any]) -> None:
+        for name, taken in self.quirks.choices.items():
+            value = body.get(name)
+            if value is None or value in taken:
+                continue
+            nearest = _nearest(value, taken) if name == "reasoning_effort" else None
+            if nearest is None:
+                del body[name]
+            else:
+                body[name] = nearest
 
     def _cap(self, body: dict[str, Any]) -> None:
         """``max_tokens`` within what the model can say; stated where it must be."""
@@ -142,8 +170,19 @@ class Rules:
         stop = body.get("stop")
         if isinstance(stop, list) and len(stop) > MAX_STOPS:
             body["stop"] = stop[:MAX_STOPS]
+        if isinstance(stop, list) and stop and "one_stop" in self.quirks.flags:
+            body["stop"] = stop[0]
         elif isinstance(stop, str) and "stop_as_list" in self.quirks.flags:
             body["stop"] = [stop]
+
+
+def _nearest(effort: str, taken: Sequence[str]) -> str | None:
+    """The effort most like this one; thinking is turned off only for who asks for that."""
+    if effort not in _EFFORTS:
+        return None
+    place = _EFFORTS.index(effort)
+    known = [e for e in taken if e in _EFFORTS and e != "none"]
+    return min(known, key=lambda e: abs(_EFFORTS.index(e) - place), default=None)
 
 
 class RulesByModel:

@@ -44,6 +44,25 @@ def stripped(schema: Any) -> Any:
     }
 
 
+def format_in_words(body: dict[str, Any]) -> None:
+    """Ask for JSON in words only, where there is no ``response_format``."""
+    wanted = body.pop("response_format", None)
+    if not isinstance(wanted, dict) or wanted.get("type") not in ("json_object", "json_schema"):
+        return
+    named = wanted.get("json_schema")
+    schema = named.get("schema", {}) if isinstance(named, dict) else {}
+    body["messages"] = with_instruction(body["messages"], schema)
+
+
+def say_json(body: dict[str, Any]) -> None:
+    """Put the word into the messages, if ``json_object`` is asked for and none has it."""
+    wanted = body.get("response_format")
+    if not isinstance(wanted, dict) or wanted.get("type") != "json_object":
+        return
+    if b"json" not in orjson.dumps(body["messages"]).lower():
+        body["messages"] = with_instruction(body["messages"], {})
+
+
 def schema_as_object(body: dict[str, Any]) -> None:
     """Ask for any JSON object, and for the schema in words, instead of by ``json_schema``."""
     wanted = body.get("response_format")
@@ -83,6 +102,7 @@ def schema_as_object_if_busy(body: dict[str, Any]) -> None:
 STEPS: tuple[tuple[str, Callable[[dict[str, Any]], None]], ...] = (
     ("json_schema_as_object", schema_as_object),
     ("no_schema_with_tools_or_stream", schema_as_object_if_busy),
+    ("json_word", say_json),
     ("strip_schema", strip_schemas),
 )
 """What is done to a body under each flag, in order."""

@@ -230,3 +230,83 @@ def test_a_schema_in_words_makes_its_own_system_message() -> None:
     made = schemas.with_instruction([HELLO], {"type": "object"})
 
     assert [m["role"] for m in made] == ["system", "user"]
+
+
+@pytest.mark.parametrize(
+    ("taken", "effort", "becomes"),
+    [
+        (("low", "medium", "high"), "medium", "medium"),
+        (("low", "medium", "high"), "none", "low"),
+        (("low", "medium", "high"), "minimal", "low"),
+        (("low", "medium", "high"), "max", "high"),
+        (("none", "low"), "none", "none"),
+        (("none", "low"), "minimal", "low"),
+        (("none", "default"), "high", None),
+        (("low", "high"), "of my own", None),
+    ],
+)
+def test_an_effort_becomes_the_nearest_that_is_taken(
+    taken: tuple[str, ...], effort: str, becomes: str | None
+) -> None:
+    rules = Quirks(choices={"reasoning_effort": taken})
+
+    assert sent(rules, reasoning_effort=effort).get("reasoning_effort") == becomes
+
+
+def test_a_choice_that_is_not_taken_is_left_out() -> None:
+    rules = Quirks(choices={"tool_choice": ("auto",)})
+    named = {"type": "function", "function": {"name": "f"}}
+
+    assert sent(rules, tools=[TOOL], tool_choice="auto")["tool_choice"] == "auto"
+    assert "tool_choice" not in sent(rules, tools=[TOOL], tool_choice=named)
+
+
+@pytest.mark.parametrize(
+    "rules",
+    [
+        Quirks(choices={"tool_choice": ("auto",)}),
+        Quirks(drop=frozenset({"tool_choice"})),
+        Quirks(allow=frozenset({"tools"})),
+    ],
+    ids=["not a choice", "dropped", "not allowed"],
+)
+def test_no_tools_are_offered_where_none_cannot_be_said(rules: Quirks) -> None:
+    body = sent(rules, tools=[TOOL], tool_choice="none")
+
+    assert "tools" not in body
+    assert "tool_choice" not in body
+
+
+def test_a_format_that_is_not_taken_is_asked_for_in_words() -> None:
+    rules = Quirks(drop=frozenset({"response_format"}))
+
+    body = sent(rules, response_format={"type": "json_object"})
+
+    assert "response_format" not in body
+    assert "one JSON object" in body["messages"][0]["content"]
+
+
+@pytest.mark.parametrize(("said", "added"), [("Hi.", True), ("As json, please.", False)])
+def test_the_word_json_is_said_once(said: str, added: bool) -> None:
+    messages = [{"role": "user", "content": said}]
+
+    body = sent(flags("json_word"), messages=messages, response_format={"type": "json_object"})
+
+    assert body["response_format"] == {"type": "json_object"}
+    assert (len(body["messages"]) == 2) is added
+
+
+def test_only_the_first_stop_is_sent_as_a_text() -> None:
+    assert sent(flags("one_stop"), stop=["a", "b"])["stop"] == "a"
+    assert sent(flags("one_stop"), stop="a")["stop"] == "a"
+
+
+def test_turns_that_say_nothing_are_left_out() -> None:
+    silent = {"role": "assistant", "content": ""}
+    calling = {"role": "assistant", "content": None, "tool_calls": [{"id": "c"}]}
+    messages = [{"role": "user", "content": "a"}, silent, calling]
+
+    assert sent(flags("no_empty_turns"), messages=messages)["messages"] == [
+        messages[0],
+        calling,
+    ]
