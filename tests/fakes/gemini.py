@@ -77,7 +77,7 @@ class FakeGemini:
         config = body.get("generationConfig", {})
         if config.get("responseMimeType") != "application/json":
             return self.text
-        return (json.dumps(_fitting(config.get("responseSchema", {"type": "object"}))),)
+        return (json.dumps(fitting(config.get("responseSchema", {"type": "object"}))),)
 
 
 def _payload(
@@ -98,25 +98,25 @@ def _calls(body: Mapping[str, Any]) -> list[dict[str, Any]]:
     declared = [d for t in body.get("tools", ()) for d in t["functionDeclarations"]]
     allowed = config.get("allowedFunctionNames") or [d["name"] for d in declared]
     return [
-        {"functionCall": {"name": d["name"], "args": _fitting(d.get("parameters", {}))}}
+        {"functionCall": {"name": d["name"], "args": fitting(d.get("parameters", {}))}}
         for d in declared
         if d["name"] in allowed
     ]
 
 
-def _fitting(schema: Mapping[str, Any]) -> Any:
+def fitting(schema: Mapping[str, Any]) -> Any:
     """A small value that fits the schema."""
     if "anyOf" in schema:
-        return _fitting(schema["anyOf"][0])
+        return fitting(schema["anyOf"][0])
     if "enum" in schema:
         return schema["enum"][0]
     if schema.get("type", "object") == "object":
-        return {name: _fitting(inner) for name, inner in schema.get("properties", {}).items()}
+        return {name: fitting(inner) for name, inner in schema.get("properties", {}).items()}
     plain = {"string": "Oslo", "integer": 1, "number": 0.5, "boolean": True}
-    return plain[schema["type"]] if schema["type"] in plain else [_fitting(schema["items"])]
+    return plain[schema["type"]] if schema["type"] in plain else [fitting(schema["items"])]
 
 
-def _joined(payloads: list[dict[str, Any]]) -> dict[str, Any]:
+def joined(payloads: list[dict[str, Any]]) -> dict[str, Any]:
     """The whole answer of which the payloads are the pieces."""
     parts = [p for one in payloads for p in one["candidates"][0]["content"]["parts"]]
     return _payload(
@@ -147,7 +147,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.fake.refusals.append(str(refusal))
             return self._error(400, "INVALID_ARGUMENT", str(refusal))
         if path[2] == "generateContent":
-            return self._send(200, json.dumps(_joined(payloads), indent=2).encode())
+            return self._send(200, json.dumps(joined(payloads), indent=2).encode())
         if not path[3]:
             return self._send(200, json.dumps(payloads, indent=2).encode())
         return self._stream(payloads)

@@ -41,7 +41,10 @@ class Refused(Exception):
 def generation(model: str) -> float:
     """3.5 for ``gemini-3.5-flash``; 0 for Gemma."""
     found = re.search(r"gemini-(\d+(?:\.\d)?)", model)
-    return float(found[1]) if found else 3.8 if "latest" in model else 0.0
+    if found:
+        return float(found[1])
+    aliases = {"gemini-flash-latest": 3.8, "gemini-flash-lite-latest": 3.5}
+    return aliases.get(model, 0.0)
 
 
 def check(body: Mapping[str, Any], model: str, issued: frozenset[str] = frozenset()) -> None:
