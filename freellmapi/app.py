@@ -6,6 +6,7 @@ import atexit
 import logging
 import uuid
 from collections.abc import Callable
+from random import Random
 
 import gevent
 from flask import Flask, Response, g
@@ -28,12 +29,15 @@ from freellmapi.router.configuration import Configuration, Given
 from freellmapi.router.cooldowns import Cooldowns
 from freellmapi.router.gateway import Gateway
 from freellmapi.router.ledger import MemoryLedger
+from freellmapi.router.measurements import Measurements
+from freellmapi.router.preferences import Preferences
 from freellmapi.router.restore import restore
 from freellmapi.services import EXTENSION, Services
 from freellmapi.settings import Settings
 from freellmapi.storage.config import ConfigStore
 from freellmapi.storage.db import Database
 from freellmapi.storage.keys import DuplicateKey, KeyStore
+from freellmapi.storage.measurements import MeasurementStore
 from freellmapi.storage.request_log import RequestLog
 from freellmapi.storage.tokens import TokenStore
 from freellmapi.storage.vault import Vault, parse_key, verify
@@ -74,12 +78,15 @@ def _assemble(
     transport = Transport(clock, _proxies(settings))
     ledger = MemoryLedger()
     restore(ledger, configuration.snapshot, request_log, clock.now())
+    cooldowns = Cooldowns(clock)
+    saved = MeasurementStore(database)
+    preferences = Preferences(Measurements(saved.load()), ledger, cooldowns, clock, Random())
     tools = Tools(
         transport=transport,
         wires=WIRES,
         endpoints=Endpoints(configuration, {"local": local}),
         ledger=ledger,
-        cooldowns=Cooldowns(clock),
+        cooldowns=cooldowns,
         clock=clock,
         inlined=Images(clock, _proxies(settings)).inlined,
     )
@@ -94,7 +101,8 @@ def _assemble(
         configuration=configuration,
         transport=transport,
         local=local,
-        gateway=Gateway(configuration, tools, request_log, _reject_key(keys)),
+        measurements=saved,
+        gateway=Gateway(configuration, tools, request_log, _reject_key(keys), preferences),
     )
 
 

@@ -16,7 +16,10 @@ log = logging.getLogger(__name__)
 FOLLOW_INTERVAL = 1.0
 """Seconds between looks at the configuration's version: a change by another process, such
 as the command line, is in force within two seconds."""
+SAVE_INTERVAL = 60.0
 CLEAN_INTERVAL = 3_600.0
+FORGET_AFTER = 30 * DAY
+"""Seconds after its newest call in which a model's measurements are kept."""
 
 
 class Background:
@@ -29,6 +32,7 @@ class Background:
     def start(self) -> None:
         self._greenlets = [
             gevent.spawn(self._every, FOLLOW_INTERVAL, self._follow),
+            gevent.spawn(self._every, SAVE_INTERVAL, self._save),
             gevent.spawn(self._every, CLEAN_INTERVAL, self._clean),
         ]
 
@@ -51,6 +55,13 @@ class Background:
             services.gateway.reconfigured()
             log.info("configuration reloaded version=%d", services.configuration.snapshot.version)
 
+    def _save(self) -> None:
+        """Write down what was measured; all but the write itself stays on the hub."""
+        services, pool = self._services, gevent.get_hub().threadpool
+        services.gateway.preferences.measurements.save(
+            lambda changed: pool.apply(services.measurements.save, (changed,))
+        )
+
     def _clean(self) -> None:
         """Drop old log rows and benches that ended long ago."""
         services = self._services
@@ -58,3 +69,5 @@ class Background:
         before = services.clock.now() - days * DAY
         gevent.get_hub().threadpool.apply(services.request_log.prune, (before,))
         services.gateway.tools.cooldowns.prune()
+        forgotten = services.clock.now() - FORGET_AFTER
+        gevent.get_hub().threadpool.apply(services.measurements.prune, (forgotten,))

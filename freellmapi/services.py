@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import cast
@@ -14,10 +15,13 @@ from freellmapi.providers.transport import Transport
 from freellmapi.router.configuration import Configuration
 from freellmapi.router.gateway import Gateway
 from freellmapi.storage.config import ConfigStore
-from freellmapi.storage.db import Database
+from freellmapi.storage.db import Database, DatabaseUnavailable
 from freellmapi.storage.keys import KeyStore
+from freellmapi.storage.measurements import MeasurementStore
 from freellmapi.storage.request_log import RequestLog
 from freellmapi.storage.tokens import TokenStore
+
+log = logging.getLogger(__name__)
 
 EXTENSION = "freellmapi"
 
@@ -36,11 +40,16 @@ class Services:
     configuration: Configuration
     transport: Transport
     local: LocalModel
+    measurements: MeasurementStore
     gateway: Gateway
 
     def close(self) -> None:
         """Stop what runs and flush what is held; in the order that loses nothing."""
         self.request_log.close()
+        try:
+            self.gateway.preferences.measurements.save(self.measurements.save)
+        except DatabaseUnavailable as exc:
+            log.warning("measurements not saved: %s", exc)
         self.local.stop()
         self.transport.close()
         self.database.close()

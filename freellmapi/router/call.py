@@ -31,6 +31,8 @@ class Tools:
     clock: Clock
     on_failure: Callable[[Candidate, UpstreamError], None] = lambda candidate, error: None
     """Told of every failed attempt, e.g. to mark a rejected key."""
+    on_call_over: Callable[[Attempt, float | None], None] = lambda attempt, first_token: None
+    """Told of every call once it is over; with the seconds to its first token, of a stream."""
     inlined: Callable[[ChatRequest, Provider, Model], ChatRequest] = lambda chat, *to: chat
     """The request with its images in it, where a provider fetches none itself."""
 
@@ -44,6 +46,7 @@ class Call:
         self._reservation = reservation
         self._started_at = tools.clock.now()
         self._started = tools.clock.monotonic()
+        self._first_token: float | None = None
 
     def answered(self, usage: Usage | None) -> Attempt:
         """A whole answer has come."""
@@ -58,6 +61,7 @@ class Call:
 
     def streaming(self) -> None:
         """The first token of a stream has come."""
+        self._first_token = self._tools.clock.monotonic() - self._started
         self._tools.cooldowns.answers(self.candidate)
 
     def stream_ended(self, end: StreamEnd) -> Attempt:
@@ -90,7 +94,7 @@ class Call:
         opens_at: float | None = None,
         spent: bool = True,
     ) -> Attempt:
-        return Attempt(
+        attempt = Attempt(
             provider=self.candidate.provider.id,
             model=self.candidate.model.id,
             key_id=self.candidate.key_id,
@@ -103,3 +107,5 @@ class Call:
             spent=spent,
             opens_at=opens_at,
         )
+        self._tools.on_call_over(attempt, self._first_token)
+        return attempt

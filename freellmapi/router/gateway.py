@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from random import Random
 from typing import Protocol
 
 from freellmapi.core.cancel import Cancellation
@@ -18,10 +19,13 @@ from freellmapi.router.continuation import is_resumable
 from freellmapi.router.execute import Execution
 from freellmapi.router.failure import failure
 from freellmapi.router.ledger import Headroom
+from freellmapi.router.measurements import Measurements
 from freellmapi.router.plan import Picture, plan, tokens_to_reserve
+from freellmapi.router.preferences import Preferences
 from freellmapi.router.record import Caller, Record
-from freellmapi.router.resolve import resolve
+from freellmapi.router.resolve import Wanted
 from freellmapi.router.served import ServedStream
+from freellmapi.router.sticky import Session, session_of
 from freellmapi.router.waiting import next_slot, wait_until
 from freellmapi.storage.logged import LoggedRequest
 from freellmapi.storage.request_log import LogWriteError
@@ -48,9 +52,15 @@ class Gateway:
         tools: Tools,
         requests: RequestLogger,
         on_key_rejected: Callable[[str, str], None],
+        preferences: Preferences | None = None,
     ) -> None:
         self.configuration = configuration
-        self.tools = replace(tools, on_failure=self._learn)
+        self.preferences = preferences or Preferences(
+            Measurements(), tools.ledger, tools.cooldowns, tools.clock, Random()
+        )
+        self.tools = replace(
+            tools, on_failure=self._learn, on_call_over=self.preferences.measurements.record
+        )
         self.windows: dict[str, int] = {}
         """Model ref -> context window learned from a refusal, in tokens."""
         self._requests = requests
@@ -64,16 +74,18 @@ class Gateway:
         """
         record = Record(self.tools.clock, chat, caller, self.append)
         try:
-            wanted = resolve(chat, self.configuration.snapshot)
+            session = session_of(chat, caller.token_id)
+            preference = self.preferences.of(chat, session, self.configuration.snapshot)
+            wanted = preference.wanted
             execution = Execution(
                 self.tools,
                 chat,
                 self.configuration.snapshot.settings,
                 cancel,
-                loyal=wanted.named,
+                loyal=wanted.named or preference.stuck,
             )
             try:
-                outcome = self._patiently(chat, execution, cancel)
+                outcome = self._patiently(chat, wanted, execution, cancel)
             finally:
                 # Who was asked in vain belongs in the row of a failure most of all.
                 record.outcome = execution.outcome
@@ -83,17 +95,20 @@ class Gateway:
         except Exception:
             record.write(status=500, error="internal_error")
             raise
+        self._remember(session, outcome)
         if outcome.stream is None:
             record.write(status=200)
             return outcome
-        return replace(outcome, stream=self._served(chat, execution, record))
+        return replace(outcome, stream=self._served(chat, wanted, execution, record, session))
 
-    def _patiently(self, chat: ChatRequest, execution: Execution, cancel: Cancellation) -> Outcome:
+    def _patiently(
+        self, chat: ChatRequest, wanted: Wanted, execution: Execution, cancel: Cancellation
+    ) -> Outcome:
         """Run, and while only time is wanting, wait for a slot and run again."""
         clock = self.tools.clock
         max_wait = self.configuration.snapshot.settings.max_wait
         latest = clock.now() + (max_wait if chat.max_wait is None else chat.max_wait)
-        decided = self.plan(chat)
+        decided = self.plan(chat, wanted)
         outcome = execution.run(decided)
         while outcome.served_by is None:
             tokens, now = tokens_to_reserve(chat), clock.now()
@@ -105,11 +120,18 @@ class Gateway:
             if wait is None:
                 raise self._failure(chat, outcome, decided, cancel)
             wait_until(clock, wait.until, cancel)
-            decided = self.plan(chat)
+            decided = self.plan(chat, wanted)
             outcome = execution.run(decided, wait.booked)
         return outcome
 
-    def _served(self, chat: ChatRequest, execution: Execution, record: Record) -> ServedStream:
+    def _served(
+        self,
+        chat: ChatRequest,
+        wanted: Wanted,
+        execution: Execution,
+        record: Record,
+        session: Session | None,
+    ) -> ServedStream:
         """The stream as the client reads it: resumed elsewhere when its provider dies."""
         outcome = execution.outcome
         assert outcome.stream is not None
@@ -118,20 +140,33 @@ class Gateway:
         if recovery == "continue" and is_resumable(chat):
 
             def resume(said: str) -> tuple[TokenStream, str]:
-                return execution.resume(self.plan(chat), said)
+                return execution.resume(self.plan(chat, wanted), said)
 
         def ended(error: UpstreamError | None) -> None:
             record.stream_ended(execution.outcome, error)
+            if error is None:
+                self._remember(session, execution.outcome)
 
         record.first_token_came()
         return ServedStream(outcome.stream, chat.prompt_tokens, resume, ended)
 
-    def plan(self, chat: ChatRequest) -> RoutePlan:
-        """The route for a request, before any I/O; 404 for an unknown model."""
+    def _remember(self, session: Session | None, outcome: Outcome) -> None:
+        """The conversation keeps the model that has answered it."""
+        if outcome.served_by is not None:
+            ttl = self.configuration.snapshot.settings.sticky_ttl
+            self.preferences.served(session, outcome.served_by.ref, ttl)
+
+    def plan(self, chat: ChatRequest, wanted: Wanted | None = None) -> RoutePlan:
+        """The route for a request, before any I/O; 404 for an unknown model.
+
+        Without ``wanted`` it is only shown: as for a fresh conversation, nothing explored.
+        """
         snapshot = self.configuration.snapshot
+        if wanted is None:
+            wanted = self.preferences.of(chat, None, snapshot, explore=False).wanted
         tools = self.tools
         picture = Picture(snapshot, tools.cooldowns, tools.ledger, tools.clock, self.windows)
-        return plan(chat, resolve(chat, snapshot), picture)
+        return plan(chat, wanted, picture)
 
     def reconfigured(self) -> None:
         """The configuration has changed: keys that are good again are no longer benched."""
