@@ -137,7 +137,7 @@ def test(session: Session, id: str, model: str | None) -> None:
             one_token = KeyProbe(provider.chat_path, "POST", model, valid=frozenset({200}))
             verdict = prober.probe(replace(provider, probe=one_token), secret)
     listed, problem = _listed(session, provider, secret)
-    models = "no list of models" if problem else f"{len(listed)} models"
+    models = "no list of models" if problem else _models(len(listed))
     reason = f" ({verdict.reason})" if verdict.reason else ""
     session.show(
         {
@@ -206,7 +206,7 @@ def _existing(session: Session, id: str, key: str) -> int:
 
 def _show_added(session: Session, id: str, found: Located) -> None:
     models = [m.id for m in session.catalog.models if m.provider == id]
-    lines = [f"Added {id} at {found.base_url} with {len(models)} models: {', '.join(models)}"]
+    lines = [f"Added {id} at {found.base_url} with {_models(len(models))}: {', '.join(models)}"]
     if found.note:
         lines.append(f"Note: {found.note}")
     if found.problem:
@@ -221,6 +221,10 @@ def _show_added(session: Session, id: str, found: Located) -> None:
         },
         "\n".join(lines),
     )
+
+
+def _models(count: int) -> str:
+    return "1 model" if count == 1 else f"{count} models"
 
 
 def _usable_key(session: Session, provider: Provider) -> LiveKey | None:
