@@ -5,12 +5,16 @@ A reservation takes from every window of every bucket or from none.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from freellmapi.core.limits import Bucket, Usage
 from freellmapi.core.route import Reservation
-from freellmapi.router.counter import MINUTE_SLOTS, Counter, fits, lasting, opens_at, pressure
+from freellmapi.providers.ratelimit_headers import Observation
+from freellmapi.router.account import Account
+from freellmapi.router.counter import MINUTE_SLOTS
+from freellmapi.router.room import fits, lasting, opens_at, pressure
 
 
 class Ledger(Protocol):
@@ -51,6 +55,23 @@ class Ledger(Protocol):
         """What is left in every window of these buckets."""
         ...
 
+    def observe(
+        self,
+        bucket: Bucket,
+        observations: Sequence[Observation],
+        now: float,
+        sent_at: float | None = None,
+    ) -> None:
+        """Take over what an answer said of this bucket's windows (see ``learning.learn``).
+
+        ``sent_at`` is when the call was made that is answered; None is just now.
+        """
+        ...
+
+    def prune(self, now: float) -> None:
+        """Forget the buckets in which nothing counts any more."""
+        ...
+
     def restore(self, name: str, zone: str, at: float, requests: int, tokens: int) -> None:
         """Count what the request log knows of an earlier life; oldest first."""
         ...
@@ -83,7 +104,7 @@ class MemoryLedger:
     """The ledger of a single process; greenlets never switch inside its methods."""
 
     def __init__(self) -> None:
-        self._counters: dict[str, Counter] = {}
+        self._counters: dict[str, Account] = {}
         self._last_id = 0
         self._open: set[int] = set()
         self._latest = 0.0
@@ -92,8 +113,8 @@ class MemoryLedger:
         """Headroom for one call of so many tokens, or None if any window lacks it."""
         now = self._time(now)
         counters = [self._counter(bucket, now) for bucket in buckets]
-        for bucket, counter in zip(buckets, counters, strict=True):
-            if not fits(counter, bucket.limits, tokens, now):
+        for counter in counters:
+            if not fits(counter, counter.limits, tokens, now):
                 return None
         return self._held(buckets, counters, tokens, now)
 
@@ -107,11 +128,10 @@ class MemoryLedger:
         """
         at = now = self._time(now)
         counters = [self._counter(bucket, now) for bucket in buckets]
-        pairs = [(counter, b.limits) for counter, b in zip(counters, buckets, strict=True)]
-        if not all(lasting(counter, limits, tokens, now) for counter, limits in pairs):
+        if not all(lasting(c, c.limits, tokens, now) for c in counters):
             return None
         while True:
-            opens = max((opens_at(*pair, tokens, at) for pair in pairs), default=at)
+            opens = max((opens_at(c, c.limits, tokens, at) for c in counters), default=at)
             if opens > latest:
                 return None
             if opens == at:
@@ -119,7 +139,7 @@ class MemoryLedger:
             at = opens
 
     def _held(
-        self, buckets: tuple[Bucket, ...], counters: list[Counter], tokens: int, at: float
+        self, buckets: tuple[Bucket, ...], counters: list[Account], tokens: int, at: float
     ) -> Reservation:
         for counter in counters:
             counter.add(at, 1, tokens)
@@ -151,13 +171,14 @@ class MemoryLedger:
     def opens_at(self, buckets: tuple[Bucket, ...], tokens: int, now: float) -> float:
         """Epoch seconds from which ``reserve`` would succeed if nothing else were used."""
         now = self._time(now)
-        times = (opens_at(self._counter(b, now), b.limits, tokens, now) for b in buckets)
-        return max(times, default=now)
+        counters = [self._counter(bucket, now) for bucket in buckets]
+        return max((opens_at(c, c.limits, tokens, now) for c in counters), default=now)
 
     def pressure(self, buckets: tuple[Bucket, ...], now: float) -> float:
         """How used up the tightest window is, 0 (all left) to 1 (nothing left)."""
         now = self._time(now)
-        return max((pressure(self._counter(b, now), b.limits, now) for b in buckets), default=0.0)
+        counters = [self._counter(bucket, now) for bucket in buckets]
+        return max((pressure(c, c.limits, now) for c in counters), default=0.0)
 
     def headroom(self, buckets: tuple[Bucket, ...], now: float) -> Headroom:
         """What is left in every window of these buckets."""
@@ -165,7 +186,8 @@ class MemoryLedger:
         requests: list[Window] = []
         tokens: list[Window] = []
         for bucket in buckets:
-            counter, limits = self._counter(bucket, now), bucket.limits
+            counter = self._counter(bucket, now)
+            limits = counter.limits
             minute = min(next(iter(counter.slots), int(now)), int(now)) + MINUTE_SLOTS
             minute_requests, minute_tokens = counter.minute(now)
             day, month = counter.day, counter.month
@@ -181,11 +203,35 @@ class MemoryLedger:
             )
         return Headroom(tuple(requests), tuple(tokens))
 
+    def observe(
+        self,
+        bucket: Bucket,
+        observations: Sequence[Observation],
+        now: float,
+        sent_at: float | None = None,
+    ) -> None:
+        """Take over what an answer said of this bucket's windows.
+
+        A lower limit is kept. Where less remains than we know to be used, somebody else
+        uses the key: that is counted too. Where nothing remains and we did not know why,
+        the bucket is closed until the reset that was stated.
+        """
+        now = self._time(now)
+        counter = self._counter(bucket, now)
+        for seen in observations:
+            counter.observe(seen, now, now if sent_at is None else sent_at)
+
     def restore(self, name: str, zone: str, at: float, requests: int, tokens: int) -> None:
         """Count what the request log knows of an earlier life; oldest first."""
-        counter = self._counters.setdefault(name, Counter())
+        counter = self._counters.setdefault(name, Account())
         counter.roll(at, zone)
         counter.add(at, requests, tokens)
+
+    def prune(self, now: float) -> None:
+        """Forget the buckets in which nothing counts any more."""
+        now = self._time(now)
+        for name in [n for n, counter in self._counters.items() if counter.is_idle(now)]:
+            del self._counters[name]
 
     def _time(self, now: float) -> float:
         """``now``, but a clock that went back a little gives no headroom away."""
@@ -193,11 +239,13 @@ class MemoryLedger:
             self._latest = now
         return self._latest
 
-    def _counter(self, bucket: Bucket, now: float) -> Counter:
+    def _counter(self, bucket: Bucket, now: float) -> Account:
         counter = self._counters.get(bucket.name)
         if counter is None:
-            counter = self._counters[bucket.name] = Counter()
+            counter = self._counters[bucket.name] = Account()
         counter.roll(now, bucket.zone)
+        if counter.given is not bucket.limits or now >= counter.limits_until:
+            counter.apply(bucket.limits, now)
         return counter
 
 

@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from freellmapi.core.limits import Limits
-from freellmapi.router.counter import MINUTE_SLOTS, NEVER, Counter, fits, lasting, opens_at
+from freellmapi.router.counter import MINUTE_SLOTS, NEVER, Counter
+from freellmapi.router.room import fits, lasting, opens_at
 
 NOW = 1_790_000_000
 

@@ -290,10 +290,10 @@ def test_two_hundred_greenlets_never_pass_a_cap() -> None:
 
     def call(_: int) -> None:
         nonlocal under_way, most, taken
-        gevent.sleep(dice.random() / 100)
-        reservation = ledger.reserve(b, 50, NOON)
-        if reservation is None:
-            return
+        while (reservation := ledger.reserve(b, 50, NOON)) is None:
+            if taken >= 40:
+                return
+            gevent.sleep(dice.random() / 100)
         under_way, taken = under_way + 1, taken + 1
         most = max(most, under_way)
         gevent.sleep(dice.random() / 100)
@@ -302,8 +302,12 @@ def test_two_hundred_greenlets_never_pass_a_cap() -> None:
 
     Pool(200).map(call, range(200))
 
-    assert taken == 40, "every call that had room went, and none that had not"
+    assert taken <= 40
     assert most <= 20
+    while (last := ledger.reserve(b, 50, NOON)) is not None and taken < 100:
+        ledger.settle(last, Usage(40, 10), spent=True)
+        taken += 1
+    assert taken == 40, "what was turned away for a moment left its headroom to others"
 
 
 def test_what_the_log_knows_is_counted_again() -> None:
