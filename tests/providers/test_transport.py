@@ -27,7 +27,6 @@ from tests.fakes.provider import (
     resets,
     says,
     status,
-    streams,
 )
 from tests.fakes.raw_server import (
     RawServer,
@@ -261,15 +260,25 @@ def test_connections_are_kept(transport: Transport) -> None:
 
 
 def test_a_stream_closed_behind_its_end_keeps_its_connection(transport: Transport) -> None:
-    with FakeProvider(streams("a"), says("b")) as fake:
-        response = post(transport, fake.base_url, body=b'{"stream": true}')
-        data = b""
-        while b"[DONE]" not in data:
-            data += response.next_bytes(2)
-        gevent.sleep(0.1)
+    done = b"data: [DONE]\n\n"
+    chunk = HEAD + b"Transfer-Encoding: chunked\r\n\r\n%x\r\n%b\r\n" % (len(done), done)
+
+    def script(sock: socket.socket, server: RawServer) -> None:
+        for end in (b"0\r\n\r\n", b""):
+            server.read_request(sock)
+            sock.sendall(chunk)
+            server.let_go.wait(0.05)
+            sock.sendall(end)
+
+    with RawServer(script) as server:
+        response = post(transport, server.url)
+        assert response.next_bytes(2) == done
+        gevent.sleep(0.2)
         response.close()
-        whole(post(transport, fake.base_url))
-        assert fake.connections == 1
+        response = post(transport, server.url)
+        assert response.next_bytes(2) == done
+        response.close()
+        assert (server.connections, len(server.seen)) == (1, 2)
 
 
 def test_a_body_left_unread_costs_the_connection(transport: Transport) -> None:
