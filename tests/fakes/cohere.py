@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from tests.fakes.cohere_rules import Refused, check
+from tests.fakes.gemini import fitting
 from tests.fakes.provider import FakeProvider, Reply, SeenRequest, raw_body, status
 
 USAGE = {
@@ -72,10 +73,14 @@ def _calls(body: Mapping[str, Any]) -> list[dict[str, Any]]:
         {
             "id": f"t{len(body['messages'])}_{number}",
             "type": "function",
-            "function": {"name": tool["function"]["name"], "arguments": '{"city":"Oslo"}'},
+            "function": {"name": tool["function"]["name"], "arguments": _arguments(tool)},
         }
         for number, tool in enumerate(body.get("tools", ()))
     ]
+
+
+def _arguments(tool: Mapping[str, Any]) -> str:
+    return json.dumps(fitting(tool["function"]["parameters"]), separators=(",", ":"))
 
 
 def _event(kind: str, index: int | None = None, **message: Any) -> dict[str, Any]:

@@ -123,9 +123,9 @@ class House:
         self.failures: list[UpstreamError] = []
         """What the gateway saw go wrong since the last request."""
         file = folder / "freellmapi.toml"
-        file.write_text(CONFIG.format(custom=them.url("custom"), compat=them.url("compat")))
+        file.write_text(configured(them))
         self._clock = FrozenClock()
-        self.services = build_services(Settings.from_env(_environ(folder, file, them)), self._clock)
+        self.services = build_services(Settings.from_env(environ(folder, file, them)), self._clock)
         configuration = self.services.configuration
         assert configuration.problems == ()
         local = LocalLauncher(them.url("local"))
@@ -163,13 +163,23 @@ def a_house(folder: Path) -> Iterator[House]:
             house.services.close()
 
 
-def _environ(folder: Path, config: Path, them: StrictProviders) -> dict[str, str]:
-    """Every provider's key and the place of its imitation."""
-    environ = {
+def configured(them: StrictProviders) -> str:
+    """The configuration file."""
+    return CONFIG.format(custom=them.url("custom"), compat=them.url("compat"))
+
+
+def environ(folder: Path, config: Path, them: StrictProviders) -> dict[str, str]:
+    """The environment of a program that reaches nobody but the imitations."""
+    return given_keys(them) | {
         "ENCRYPTION_KEY": "ab" * 32,
         "FREELLMAPI_DATA_DIR": str(folder),
         "FREELLMAPI_CONFIG": str(config),
     }
+
+
+def given_keys(them: StrictProviders) -> dict[str, str]:
+    """Every provider's key and the place of its imitation."""
+    environ: dict[str, str] = {}
     for provider in catalog().providers.values():
         dialect = dialects()[provider.id]
         parts = ["fake-account"] * (len(provider.key_fields) - 1) + [dialect.key]
