@@ -8,13 +8,12 @@ import uuid
 from collections.abc import Callable
 from random import Random
 
-import gevent
 from flask import Flask, Response, g
 
 from freellmapi import log as logs
 from freellmapi.api import blueprint as api
 from freellmapi.api import errors, health
-from freellmapi.background import Background
+from freellmapi.background import Background, off_hub
 from freellmapi.config_file import ConfigFile, read_config
 from freellmapi.core.clock import Clock, SystemClock
 from freellmapi.core.errors import SettingsError
@@ -22,12 +21,14 @@ from freellmapi.providers.endpoints import Endpoints
 from freellmapi.providers.images import Images
 from freellmapi.providers.local import LocalModel, LocalSettings
 from freellmapi.providers.origins import Proxies
+from freellmapi.providers.probe import Prober
 from freellmapi.providers.transport import Transport
 from freellmapi.providers.wires import WIRES
 from freellmapi.router.call import Tools
 from freellmapi.router.configuration import Configuration, Given
 from freellmapi.router.cooldowns import Cooldowns
 from freellmapi.router.gateway import Gateway
+from freellmapi.router.health import Health
 from freellmapi.router.ledger import MemoryLedger
 from freellmapi.router.measurements import Measurements
 from freellmapi.router.preferences import Preferences
@@ -39,6 +40,7 @@ from freellmapi.storage.db import Database
 from freellmapi.storage.keys import DuplicateKey, KeyStore
 from freellmapi.storage.measurements import MeasurementStore
 from freellmapi.storage.request_log import RequestLog
+from freellmapi.storage.rollups import Rollups
 from freellmapi.storage.tokens import TokenStore
 from freellmapi.storage.vault import Vault, parse_key, verify
 
@@ -77,7 +79,7 @@ def _assemble(
     request_log = RequestLog(database, clock)
     transport = Transport(clock, _proxies(settings))
     ledger = MemoryLedger()
-    restore(ledger, configuration.snapshot, request_log, clock.now())
+    restore(ledger, configuration.snapshot, request_log, Rollups(database), clock.now())
     cooldowns = Cooldowns(clock)
     saved = MeasurementStore(database)
     preferences = Preferences(Measurements(saved.load()), ledger, cooldowns, clock, Random())
@@ -90,6 +92,8 @@ def _assemble(
         clock=clock,
         inlined=Images(clock, _proxies(settings)).inlined,
     )
+    prober = Prober(clock, _proxies(settings))
+    key_health = Health(configuration, keys, prober, cooldowns, ledger, clock, Random(), off_hub)
     return Services(
         clock=clock,
         new_id=lambda: f"req_{uuid.uuid4().hex}",
@@ -102,7 +106,8 @@ def _assemble(
         transport=transport,
         local=local,
         measurements=saved,
-        gateway=Gateway(configuration, tools, request_log, _reject_key(keys), preferences),
+        health=key_health,
+        gateway=Gateway(configuration, tools, request_log, key_health, preferences),
     )
 
 
@@ -166,15 +171,6 @@ def _store_keys(file: ConfigFile, keys: KeyStore) -> None:
             keys.add(provider, secret, label)
         except DuplicateKey:
             continue
-
-
-def _reject_key(keys: KeyStore) -> Callable[[str, str], None]:
-    def reject(key_id: str, reason: str) -> None:
-        if key_id.isdigit():
-            # Off the hub, and nobody waits for it: the bench in memory is in force already.
-            gevent.get_hub().threadpool.spawn(keys.set_status, int(key_id), "invalid", reason)
-
-    return reject
 
 
 def _proxies(settings: Settings) -> Proxies:

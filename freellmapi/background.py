@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from typing import TypeVar, cast
 
 import gevent
 from gevent import Greenlet
@@ -13,13 +14,29 @@ from freellmapi.services import Services
 
 log = logging.getLogger(__name__)
 
+T = TypeVar("T")
+
 FOLLOW_INTERVAL = 1.0
 """Seconds between looks at the configuration's version: a change by another process, such
 as the command line, is in force within two seconds."""
+HEALTH_INTERVAL = 5.0
+"""Seconds between looks whether a key is due for a probe."""
 SAVE_INTERVAL = 60.0
+OFF_HUB_LIMIT = 60.0
+"""Seconds after which nobody waits for a job in the thread pool any more."""
 CLEAN_INTERVAL = 3_600.0
 FORGET_AFTER = 30 * DAY
 """Seconds after its newest call in which a model's measurements are kept."""
+
+
+def off_hub(job: Callable[[], T]) -> T:
+    """Run a blocking job in gevent's thread pool while requests go on."""
+    running = gevent.get_hub().threadpool.spawn(job)
+    try:
+        return cast(T, running.get(timeout=OFF_HUB_LIMIT))
+    except gevent.Timeout as exc:
+        # A BaseException, which would end the job's greenlet for good.
+        raise TimeoutError("a background job took too long") from exc
 
 
 class Background:
@@ -32,6 +49,7 @@ class Background:
     def start(self) -> None:
         self._greenlets = [
             gevent.spawn(self._every, FOLLOW_INTERVAL, self._follow),
+            gevent.spawn(self._every, HEALTH_INTERVAL, self._check_keys),
             gevent.spawn(self._every, SAVE_INTERVAL, self._save),
             gevent.spawn(self._every, CLEAN_INTERVAL, self._clean),
         ]
@@ -51,15 +69,19 @@ class Background:
     def _follow(self) -> None:
         """Take over what another process has written."""
         services = self._services
-        if gevent.get_hub().threadpool.apply(services.configuration.refresh):
+        if off_hub(services.configuration.refresh):
             services.gateway.reconfigured()
             log.info("configuration reloaded version=%d", services.configuration.snapshot.version)
 
+    def _check_keys(self) -> None:
+        """Probe the keys that are due, and write down what has changed."""
+        self._services.health.run_once()
+
     def _save(self) -> None:
         """Write down what was measured; all but the write itself stays on the hub."""
-        services, pool = self._services, gevent.get_hub().threadpool
+        services = self._services
         services.gateway.preferences.measurements.save(
-            lambda changed: pool.apply(services.measurements.save, (changed,))
+            lambda changed: off_hub(lambda: services.measurements.save(changed))
         )
 
     def _clean(self) -> None:
@@ -67,7 +89,7 @@ class Background:
         services = self._services
         days = services.configuration.snapshot.settings.log_retention_days
         before = services.clock.now() - days * DAY
-        gevent.get_hub().threadpool.apply(services.request_log.prune, (before,))
+        off_hub(lambda: services.request_log.prune(before))
         services.gateway.tools.cooldowns.prune()
         forgotten = services.clock.now() - FORGET_AFTER
-        gevent.get_hub().threadpool.apply(services.measurements.prune, (forgotten,))
+        off_hub(lambda: services.measurements.prune(forgotten))

@@ -14,6 +14,7 @@ from freellmapi.providers.local import LocalModel
 from freellmapi.providers.transport import Transport
 from freellmapi.router.configuration import Configuration
 from freellmapi.router.gateway import Gateway
+from freellmapi.router.health import Health
 from freellmapi.storage.config import ConfigStore
 from freellmapi.storage.db import Database, DatabaseUnavailable
 from freellmapi.storage.keys import KeyStore
@@ -41,6 +42,7 @@ class Services:
     transport: Transport
     local: LocalModel
     measurements: MeasurementStore
+    health: Health
     gateway: Gateway
 
     def close(self) -> None:

@@ -31,6 +31,8 @@ class Tools:
     clock: Clock
     on_failure: Callable[[Candidate, UpstreamError], None] = lambda candidate, error: None
     """Told of every failed attempt, e.g. to mark a rejected key."""
+    on_answer: Callable[[Candidate], None] = lambda candidate: None
+    """Told of every call that was answered well."""
     on_call_over: Callable[[Attempt, float | None], None] = lambda attempt, first_token: None
     """Told of every call once it is over; with the seconds to its first token, of a stream."""
     inlined: Callable[[ChatRequest, Provider, Model], ChatRequest] = lambda chat, *to: chat
@@ -51,7 +53,7 @@ class Call:
     def answered(self, usage: Usage | None) -> Attempt:
         """A whole answer has come."""
         self._tools.ledger.settle(self._reservation, usage, spent=True)
-        self._tools.cooldowns.succeeded(self.candidate)
+        self._well()
         return self._record(usage=usage)
 
     def failed(self, error: UpstreamError) -> Attempt:
@@ -68,9 +70,13 @@ class Call:
         """A stream that had begun is over; what it used is used, however it ended."""
         self._tools.ledger.settle(self._reservation, end.usage, spent=True)
         if end.error is None:
-            self._tools.cooldowns.succeeded(self.candidate)
+            self._well()
             return self._record(usage=end.usage)
         return self._record(error=end.error, opens_at=self._judge(end.error), usage=end.usage)
+
+    def _well(self) -> None:
+        self._tools.cooldowns.succeeded(self.candidate)
+        self._tools.on_answer(self.candidate)
 
     def _judge(self, error: UpstreamError) -> float | None:
         """Bench what the failure speaks for; when that wait is over, if it is a stated one."""

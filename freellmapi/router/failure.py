@@ -53,6 +53,10 @@ def _nobody_asked(
     if skipped and all(s.gate is Gate.GONE for s in skipped):
         message = _message(chat, (), skipped, now)
         return GatewayError(404, message, code="model_not_found", param="model")
+    if skipped and any(s.kind is ErrorKind.KEY_REJECTED for s in skipped):
+        message = _message(chat, (), skipped, now)
+        policy = POLICY[ErrorKind.KEY_REJECTED]
+        return GatewayError(policy.status, message, code=policy.code, type=policy.type)
     if not any_key:
         return GatewayError(
             503,

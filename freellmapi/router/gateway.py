@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from random import Random
 from typing import Protocol
@@ -11,13 +11,14 @@ from typing import Protocol
 from freellmapi.core.cancel import Cancellation
 from freellmapi.core.catalog import Model
 from freellmapi.core.chat import ChatRequest
-from freellmapi.core.errors import Bench, ErrorKind, GatewayError, UpstreamError
+from freellmapi.core.errors import ErrorKind, GatewayError, UpstreamError
 from freellmapi.core.route import Candidate, Outcome, RoutePlan, TokenStream
 from freellmapi.router.call import Tools
 from freellmapi.router.configuration import Configuration
 from freellmapi.router.continuation import is_resumable
 from freellmapi.router.execute import Execution
 from freellmapi.router.failure import failure
+from freellmapi.router.health import Health
 from freellmapi.router.ledger import Headroom
 from freellmapi.router.measurements import Measurements
 from freellmapi.router.plan import Picture, plan, tokens_to_reserve
@@ -51,7 +52,7 @@ class Gateway:
         configuration: Configuration,
         tools: Tools,
         requests: RequestLogger,
-        on_key_rejected: Callable[[str, str], None],
+        health: Health,
         preferences: Preferences | None = None,
     ) -> None:
         self.configuration = configuration
@@ -59,12 +60,15 @@ class Gateway:
             Measurements(), tools.ledger, tools.cooldowns, tools.clock, Random()
         )
         self.tools = replace(
-            tools, on_failure=self._learn, on_call_over=self.preferences.measurements.record
+            tools,
+            on_failure=self._learn,
+            on_answer=health.answered,
+            on_call_over=self.preferences.measurements.record,
         )
         self.windows: dict[str, int] = {}
         """Model ref -> context window learned from a refusal, in tokens."""
         self._requests = requests
-        self._on_key_rejected = on_key_rejected
+        self.health = health
 
     def run(self, chat: ChatRequest, caller: Caller, cancel: Cancellation) -> Outcome:
         """Serve one request; ``GatewayError`` when nobody could.
@@ -170,11 +174,7 @@ class Gateway:
 
     def reconfigured(self) -> None:
         """The configuration has changed: keys that are good again are no longer benched."""
-        cooldowns = self.tools.cooldowns
-        for keys in self.configuration.snapshot.keys.values():
-            for key in keys:
-                if key.usable:
-                    cooldowns.clear(f"key {key.provider}/{key.id}", ErrorKind.KEY_REJECTED)
+        self.health.reconfigured()
 
     def headroom(self, candidate: Candidate) -> list[Headroom]:
         """What the pool has left for the served model: one entry a key."""
@@ -223,8 +223,7 @@ class Gateway:
         """What a failure teaches beyond its bench."""
         if error.kind is ErrorKind.CONTEXT_TOO_LONG and error.limit:
             self.windows[candidate.ref] = error.limit
-        if error.kind is ErrorKind.KEY_REJECTED and error.bench in (None, Bench.KEY):
-            self._on_key_rejected(candidate.key_id, error.message)
+        self.health.failed(candidate, error)
         log.info(
             "attempt failed provider=%s model=%s key=%s kind=%s status=%s reason=%s",
             candidate.provider.id,

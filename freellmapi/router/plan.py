@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from freellmapi.core.catalog import GONE
+from freellmapi.core.catalog import GONE, Model
 from freellmapi.core.chat import ChatRequest
 from freellmapi.core.clock import Clock
+from freellmapi.core.errors import ErrorKind
 from freellmapi.core.estimate import reserved_output
 from freellmapi.core.route import Candidate, Gate, RoutePlan, Skipped
 from freellmapi.router.cooldowns import BenchEntry, Cooldowns
@@ -59,10 +60,8 @@ def _candidates(
             continue
         candidates = picture.snapshot.candidates.get(model.ref, ())
         if not candidates:
-            why = picture.snapshot.why_no_candidate(model)
-            gate = Gate.GONE if model.status == GONE else Gate.KEY
-            skipped.append(Skipped(model.ref, "", gate, why))
-        for candidate in _by_headroom(candidates, picture):
+            skipped.append(_unusable(model, picture.snapshot))
+        for candidate in by_headroom(candidates, picture):
             now = picture.clock.now()
             bench = picture.cooldowns.blocking(candidate, now)
             if bench is not None:
@@ -88,6 +87,15 @@ def capped(candidate: Candidate, opens_at: float) -> Skipped:
     )
 
 
+def _unusable(model: Model, snapshot: Snapshot) -> Skipped:
+    """A model that no key can be asked for."""
+    why = snapshot.why_no_candidate(model)
+    if model.status == GONE:
+        return Skipped(model.ref, "", Gate.GONE, why)
+    kind = ErrorKind.KEY_REJECTED if snapshot.is_rejected(model) else None
+    return Skipped(model.ref, "", Gate.KEY, why, kind=kind)
+
+
 def _benched(candidate: Candidate, bench: BenchEntry) -> Skipped:
     return Skipped(
         candidate.ref,
@@ -100,7 +108,7 @@ def _benched(candidate: Candidate, bench: BenchEntry) -> Skipped:
     )
 
 
-def _by_headroom(candidates: Sequence[Candidate], picture: Picture) -> Sequence[Candidate]:
+def by_headroom(candidates: Sequence[Candidate], picture: Picture) -> Sequence[Candidate]:
     """Keys of one model, the one with most left first."""
     if len(candidates) < 2:
         return candidates

@@ -89,6 +89,11 @@ class Snapshot:
             rank=MappingProxyType({e.model.ref: place for place, e in enumerate(chain)}),
         )
 
+    def is_rejected(self, model: Model) -> bool:
+        """Whether the provider has refused every key that could be used for the model."""
+        keys = [key for key in self.keys.get(model.provider, ()) if key.enabled]
+        return bool(keys) and all(key.status == "invalid" for key in keys)
+
     def why_no_candidate(self, model: Model) -> str:
         """Why a model cannot be asked at all: it is gone, or has no usable key."""
         if model.status == GONE:

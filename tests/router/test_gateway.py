@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import gevent
@@ -17,12 +18,15 @@ from freellmapi.core.clock import SystemClock
 from freellmapi.core.errors import ErrorKind, GatewayError, UpstreamError
 from freellmapi.core.route import Outcome
 from freellmapi.providers.endpoints import Endpoints
+from freellmapi.providers.origins import Proxies
+from freellmapi.providers.probe import Prober
 from freellmapi.providers.transport import Transport
 from freellmapi.providers.wires import WIRES
 from freellmapi.router.call import Tools
 from freellmapi.router.configuration import Configuration, Given
 from freellmapi.router.cooldowns import Cooldowns
 from freellmapi.router.gateway import Gateway
+from freellmapi.router.health import Health
 from freellmapi.router.ledger import MemoryLedger
 from freellmapi.router.record import Caller
 from freellmapi.storage.config import ConfigStore
@@ -58,7 +62,6 @@ class House:
         self.keys = KeyStore(self.database, vault, clock)
         self.log = RequestLog(self.database, clock)
         self.key_id = str(self.keys.add("alpha", "key-of-alpha").id)
-        self.rejected: list[str] = []
         self.configuration = Configuration(
             self.keys,
             TokenStore(self.database, vault, clock),
@@ -73,17 +76,21 @@ class House:
             ),
         )
         self.transport = Transport(clock)
+        cooldowns, ledger = Cooldowns(clock), MemoryLedger()
         tools = Tools(
-            self.transport,
-            WIRES,
-            Endpoints(self.configuration, {}),
-            MemoryLedger(),
-            Cooldowns(clock),
+            self.transport, WIRES, Endpoints(self.configuration, {}), ledger, cooldowns, clock
+        )
+        self.health = Health(
+            self.configuration,
+            self.keys,
+            Prober(clock, Proxies()),
+            cooldowns,
+            ledger,
             clock,
+            Random(0),
+            lambda job: job(),
         )
-        self.gateway = Gateway(
-            self.configuration, tools, self.log, lambda key, reason: self.rejected.append(key)
-        )
+        self.gateway = Gateway(self.configuration, tools, self.log, self.health)
 
     def run(
         self, request: ChatRequest | None = None, cancel: Cancellation | None = None
@@ -275,7 +282,9 @@ def test_a_rejected_key_is_reported_once_and_not_asked_again(house: House) -> No
     house.alpha.default = status(401)
     for _ in range(3):
         house.run()
-    assert house.rejected == [house.key_id]
+    state = house.health.state("alpha", house.key_id)
+    assert state is not None
+    assert state.rejected
     assert len(house.alpha.requests) == 1
 
 
