@@ -80,6 +80,18 @@ def next_midnight(now: float, zone: str) -> float:
     return datetime(tomorrow.year, tomorrow.month, tomorrow.day, tzinfo=local.tzinfo).timestamp()
 
 
+def day_start(now: float, zone: str) -> float:
+    """Epoch seconds of the last 00:00 in ``zone``."""
+    local = datetime.fromtimestamp(now, ZoneInfo(zone))
+    return datetime(local.year, local.month, local.day, tzinfo=local.tzinfo).timestamp()
+
+
+def month_start(now: float, zone: str) -> float:
+    """Epoch seconds of 00:00 on the first of this month in ``zone``."""
+    local = datetime.fromtimestamp(now, ZoneInfo(zone))
+    return datetime(local.year, local.month, 1, tzinfo=local.tzinfo).timestamp()
+
+
 def next_month(now: float, zone: str) -> float:
     """Epoch seconds of 00:00 on the first of next month in ``zone``."""
     local = datetime.fromtimestamp(now, ZoneInfo(zone))

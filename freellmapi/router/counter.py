@@ -8,13 +8,16 @@ a call that is booked for that second counts in it already.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import lru_cache
 
-from freellmapi.core.limits import next_midnight, next_month
+from freellmapi.core.limits import day_start, month_start, next_midnight, next_month
 
 # A call counts at the provider when it arrives, up to a second or so after it was
 # reserved here. A slot therefore leaves the window two seconds after its minute began to
 # end, which costs under 4 % of a cap and keeps true sliding windows free of a 429.
 MINUTE_SLOTS = 62
+
+QUARTER = 900
 
 NEVER = float("inf")
 
@@ -60,9 +63,9 @@ class Counter:
             return
         self.rolled = second
         if now >= self.day.ends_at:
-            self.day = self._next(self.day, now, next_midnight(now, zone))
+            self.day = self._period(*_day(second // QUARTER, zone))
         if now >= self.month.ends_at:
-            self.month = self._next(self.month, now, next_month(now, zone))
+            self.month = self._period(*_month(second // QUARTER, zone))
         slots, oldest = self.slots, second - MINUTE_SLOTS
         while slots:
             first = next(iter(slots))
@@ -72,12 +75,9 @@ class Counter:
             self.requests -= requests
             self.tokens -= tokens
 
-    def _next(self, over: Period, now: float, ends_at: float) -> Period:
-        """The period after one that is over: what was booked ahead into it counts."""
-        new = Period(over.ends_at or now, ends_at)
-        if over.ends_at:
-            new.requests, new.tokens = self.since(over.ends_at)
-        return new
+    def _period(self, since: float, ends_at: float) -> Period:
+        """A period that begins: what was booked ahead into it counts."""
+        return Period(since, ends_at, *self.since(since))
 
     def since(self, at: float) -> tuple[int, int]:
         """Requests and tokens of the slots from then on."""
@@ -86,7 +86,11 @@ class Counter:
 
     def add(self, at: float, requests: int, tokens: int) -> None:
         """Count a call at that time, which may lie ahead or a little behind."""
-        second = int(at)
+        self.add_to_minute(int(at), requests, tokens)
+        self.day.add(at, requests, tokens)
+        self.month.add(at, requests, tokens)
+
+    def add_to_minute(self, second: int, requests: int, tokens: int) -> None:
         slot = self.slots.get(second)
         if slot is None:
             slot = self._new_slot(second)
@@ -94,8 +98,6 @@ class Counter:
         slot[1] += tokens
         self.requests += requests
         self.tokens += tokens
-        self.day.add(at, requests, tokens)
-        self.month.add(at, requests, tokens)
 
     def _new_slot(self, second: int) -> list[int]:
         slot = self.slots[second] = [0, 0]
@@ -131,12 +133,7 @@ class Counter:
         is_requests = window in ("rpm", "rpd", "requests_per_month")
         requests, tokens = (amount, 0) if is_requests else (0, amount)
         if window in ("rpm", "tpm"):
-            second = int(now)
-            slot = self.slots.get(second) or self._new_slot(second)
-            slot[0] += requests
-            slot[1] += tokens
-            self.requests += requests
-            self.tokens += tokens
+            self.add_to_minute(int(now), requests, tokens)
         else:
             period = self.day if window in ("rpd", "tpd") else self.month
             period.add(now, requests, tokens)
@@ -158,3 +155,15 @@ class Counter:
                 left += 1
             most_requests, most_tokens = max(most_requests, requests), max(most_tokens, tokens)
         return most_requests, most_tokens
+
+
+# Midnights of all zones lie on quarters of an hour, so within one of them these are constant.
+# A thousand counters may ask at once when a day begins.
+@lru_cache(maxsize=64)
+def _day(quarter: int, zone: str) -> tuple[float, float]:
+    return day_start(quarter * QUARTER, zone), next_midnight(quarter * QUARTER, zone)
+
+
+@lru_cache(maxsize=64)
+def _month(quarter: int, zone: str) -> tuple[float, float]:
+    return month_start(quarter * QUARTER, zone), next_month(quarter * QUARTER, zone)

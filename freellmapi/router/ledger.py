@@ -72,8 +72,8 @@ class Ledger(Protocol):
         """Forget the buckets in which nothing counts any more."""
         ...
 
-    def restore(self, name: str, zone: str, at: float, requests: int, tokens: int) -> None:
-        """Count what the request log knows of an earlier life; oldest first."""
+    def restore(self, bucket: Bucket, earlier: Earlier, now: float) -> None:
+        """Count what the request log knows of an earlier life of this process."""
         ...
 
 
@@ -98,6 +98,16 @@ class Headroom:
 
     def tightest_tokens(self) -> Window | None:
         return min(self.tokens, key=lambda w: w.left, default=None)
+
+
+@dataclass(frozen=True, slots=True)
+class Earlier:
+    """What was used of one bucket before the restart: requests and tokens."""
+
+    minute: tuple[tuple[int, int, int], ...] = ()
+    """(second, requests, tokens); these are in ``day`` and ``month`` as well."""
+    day: tuple[int, int] = (0, 0)
+    month: tuple[int, int] = (0, 0)
 
 
 class MemoryLedger:
@@ -221,11 +231,13 @@ class MemoryLedger:
         for seen in observations:
             counter.observe(seen, now, now if sent_at is None else sent_at)
 
-    def restore(self, name: str, zone: str, at: float, requests: int, tokens: int) -> None:
-        """Count what the request log knows of an earlier life; oldest first."""
-        counter = self._counters.setdefault(name, Account())
-        counter.roll(at, zone)
-        counter.add(at, requests, tokens)
+    def restore(self, bucket: Bucket, earlier: Earlier, now: float) -> None:
+        """Count what the request log knows of an earlier life of this process."""
+        counter = self._counter(bucket, self._time(now))
+        counter.day.add(now, *earlier.day)
+        counter.month.add(now, *earlier.month)
+        for second, requests, tokens in earlier.minute:
+            counter.add_to_minute(second, requests, tokens)
 
     def prune(self, now: float) -> None:
         """Forget the buckets in which nothing counts any more."""

@@ -176,6 +176,15 @@ MIGRATIONS: tuple[Migration, ...] = (
         "005-discovered-models",
         ("CREATE TABLE discovered (provider TEXT PRIMARY KEY, document TEXT NOT NULL)",),
     ),
+    Migration(
+        "006-counted-calls",
+        (
+            "ALTER TABLE rollups ADD COLUMN counted BIGINT NOT NULL DEFAULT 0",
+            "ALTER TABLE rollups ADD COLUMN counted_tokens BIGINT NOT NULL DEFAULT 0",
+            "UPDATE rollups SET counted = attempts - failed_attempts, "
+            "counted_tokens = prompt_tokens + completion_tokens",
+        ),
+    ),
 )
 
 

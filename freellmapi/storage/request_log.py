@@ -32,7 +32,7 @@ _BACKOFF = (0.05, 0.2, 0.8)
 _PRUNE_BATCH = 500
 
 #: Seconds that an attempt may start after its request came.
-_LONGEST_REQUEST = 3_600.0
+_LONGEST_REQUEST = 600.0
 
 
 class LogWriteError(Exception):

@@ -43,9 +43,10 @@ _COUNTERS = (
     "completion_tokens",
     "duration",
 )
+_COUNTED = ("counted", "counted_tokens")
 
 _Group = tuple[int, str, str, str, int]
-_Sums = tuple[int, int, int, int, int, int, int, float]
+_Sums = tuple[int, int, int, int, int, int, int, float, int, int]
 _LatencyKey = tuple[int, str, str, str, int]
 
 
@@ -72,6 +73,17 @@ class Totals:
     duration: float
 
 
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """Calls of one model through one key that the provider counts, and their tokens."""
+
+    provider: str
+    model: str
+    key_id: str
+    requests: int
+    tokens: int
+
+
 class Rollups:
     """Reads the sums. Periods are whole hours: those that begin in ``since <= h < until``."""
 
@@ -92,6 +104,21 @@ class Rollups:
             return tuple(
                 Totals(provider, model, key_id, token_id or None, *sums)
                 for provider, model, key_id, token_id, *sums in connection.execute(query)
+            )
+
+    def counted(self, since: float, until: float) -> tuple[Counted, ...]:
+        """What the providers counted; failed calls that they count are in it."""
+        columns = tables.rollups.c
+        group = (columns.provider, columns.model, columns.key_id)
+        query = (
+            select(*group, *(func.sum(columns[name]) for name in _COUNTED))
+            .where(columns.hour >= since, columns.hour < until, columns.counted > 0)
+            .group_by(*group)
+        )
+        with self._database.connect() as connection:
+            return tuple(
+                Counted(provider, model, key_id, int(requests), int(tokens))
+                for provider, model, key_id, requests, tokens in connection.execute(query)
             )
 
     def latencies(
@@ -143,7 +170,7 @@ def record(writer: Writer, rows: Sequence[LoggedRequest]) -> None:
         for attempt in row.attempts:
             _add_attempt(sums, row, attempt)
         _add_latencies(buckets, row)
-    bulk.count(writer, tables.rollups, [(*k, *v) for k, v in sums.items()], _COUNTERS)
+    bulk.count(writer, tables.rollups, [(*k, *v) for k, v in sums.items()], (*_COUNTERS, *_COUNTED))
     bulk.count(writer, tables.latencies, [(*k, n) for k, n in buckets.items()], ("n",))
 
 
@@ -167,6 +194,8 @@ def _add_request(sums: dict[_Group, _Sums], row: LoggedRequest) -> None:
             row.prompt_tokens,
             row.completion_tokens,
             row.duration,
+            0,
+            0,
         ),
     )
 
@@ -180,7 +209,9 @@ def _add_attempt(sums: dict[_Group, _Sums], row: LoggedRequest, attempt: Attempt
         attempt.key_id,
         row.token_id or 0,
     )
-    _add(sums, group, (0, 0, 0, 1, int(attempt.error is not None), 0, 0, 0.0))
+    tokens = attempt.usage.total if attempt.spent and attempt.usage else 0
+    failed = int(attempt.error is not None)
+    _add(sums, group, (0, 0, 0, 1, failed, 0, 0, 0.0, int(attempt.spent), tokens))
 
 
 def _add(sums: dict[_Group, _Sums], group: _Group, more: _Sums) -> None:
@@ -188,9 +219,12 @@ def _add(sums: dict[_Group, _Sums], group: _Group, more: _Sums) -> None:
     if so_far is None:
         sums[group] = more
         return
-    a, b, c, d, e, f, g, h = so_far
-    i, j, k, m, n, o, p, q = more
-    sums[group] = (a + i, b + j, c + k, d + m, e + n, f + o, g + p, h + q)
+    a, b, c, d, e, f, g, h, counted, tokens = so_far
+    i, j, k, m, n, o, p, q, more_counted, more_tokens = more
+    sums[group] = (
+        *(a + i, b + j, c + k, d + m, e + n, f + o, g + p, h + q),
+        *(counted + more_counted, tokens + more_tokens),
+    )
 
 
 def _add_latencies(buckets: dict[_LatencyKey, int], row: LoggedRequest) -> None:

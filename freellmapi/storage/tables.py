@@ -137,7 +137,7 @@ attempts = Table(
 )
 
 #: ``hour`` is the epoch second in which the hour begins. Nobody served: empty names;
-#: no client token: ``token_id`` 0.
+#: no client token: ``token_id`` 0. ``counted`` are the calls that the provider counts.
 rollups = Table(
     "rollups",
     metadata,
@@ -154,6 +154,8 @@ rollups = Table(
     Column("prompt_tokens", BigInteger, nullable=False),
     Column("completion_tokens", BigInteger, nullable=False),
     Column("duration", Double, nullable=False),
+    Column("counted", BigInteger, nullable=False, server_default="0"),
+    Column("counted_tokens", BigInteger, nullable=False, server_default="0"),
 )
 
 latencies = Table(

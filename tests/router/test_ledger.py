@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from freellmapi.core.limits import Bucket, Limits, Usage
 from freellmapi.core.route import Reservation
 from freellmapi.router.counter import MINUTE_SLOTS, NEVER
-from freellmapi.router.ledger import MemoryLedger
+from freellmapi.router.ledger import Earlier, MemoryLedger
 
 NOON = 1_790_000_000.0
 
@@ -312,14 +312,14 @@ def test_two_hundred_greenlets_never_pass_a_cap() -> None:
 
 def test_what_the_log_knows_is_counted_again() -> None:
     ledger, b = MemoryLedger(), bucket(rpm=10, rpd=10, tpd=1000, requests_per_month=10)
-    for hours_ago in (60, 30, 3):
-        ledger.restore("b", "UTC", NOON - hours_ago * 3600, 1, 100)
-    ledger.restore("b", "UTC", NOON - 5, 2, 200)
+    second = int(NOON)
+    minute = ((second - 70, 1, 10), (second - 61, 1, 10), (second - 5, 2, 200))
+    ledger.restore(b[0], Earlier(minute, (5, 400), (9, 700)), NOON)
 
-    left = ledger.headroom(b, NOON)
+    left = ledger.headroom(b, NOON + 1)
 
-    assert [w.cap - w.left for w in left.requests] == [2, 3, 5]
-    assert [w.cap - w.left for w in left.tokens] == [300]
+    assert [w.cap - w.left for w in left.requests] == [2, 5, 9]
+    assert [w.cap - w.left for w in left.tokens] == [400]
 
 
 def test_bookings_are_served_first_come_first_served() -> None:

@@ -1,94 +1,177 @@
-"""The ledger after a restart: what the log knows is counted, and nothing twice."""
+"""A ledger that comes back knows what the one before it knew."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 
-from freellmapi.core.errors import DAY, ErrorKind
+from freellmapi.core.errors import ErrorKind
 from freellmapi.core.limits import Limits, Usage
-from freellmapi.core.route import Attempt
+from freellmapi.core.route import Attempt, Candidate
 from freellmapi.router.ledger import MemoryLedger
 from freellmapi.router.restore import restore
+from freellmapi.router.snapshot import LiveKey, Snapshot
 from freellmapi.storage.db import Database
 from freellmapi.storage.logged import LoggedRequest
 from freellmapi.storage.request_log import RequestLog
+from freellmapi.storage.rollups import Rollups
 from tests.fakes.clock import FrozenClock
 from tests.router.conftest import model, provider, snapshot
 
-NOW = 1_790_000_000.0
-CAPS = Limits(rpm=100, rpd=100, tpm=10_000, tpd=10_000, requests_per_month=1_000)
+PACIFIC = "America/Los_Angeles"
+ALL = Limits(100, 100, 10_000, 10_000, 100, 10_000)
 WORLD = snapshot(
-    model("alpha", limits=CAPS),
-    model("alpha", "n", limits=CAPS),
-    providers=[provider("alpha", account_limits=Limits(rpd=50))],
+    model("alpha", limits=ALL),
+    model("alpha", "n", limits=ALL),
+    model("west", limits=ALL),
+    providers=[
+        provider("alpha", account_limits=Limits(rpd=100)),
+        provider("west", reset_zone=PACIFIC),
+    ],
+    keys=[LiveKey("1", "alpha"), LiveKey("2", "alpha"), LiveKey("1", "west")],
 )
 
 
 @pytest.fixture
-def log(tmp_path: Path) -> Iterator[RequestLog]:
-    database = Database.open(f"sqlite:///{tmp_path}/t.db")
+def database(tmp_path: Path) -> Iterator[Database]:
+    database = Database.open(f"sqlite:///{tmp_path / 't.db'}")
     database.migrate()
-    log = RequestLog(database, FrozenClock())
-    yield log
-    log.close()
+    yield database
     database.close()
 
 
-def call(
-    seconds_ago: float, tokens: int = 100, model: str = "m", key: str = "1", spent: bool = True
-) -> Attempt:
-    error = None if spent else ErrorKind.RATE_LIMITED
+@pytest.fixture
+def log(database: Database) -> Iterator[RequestLog]:
+    log = RequestLog(database, FrozenClock())
+    yield log
+    log.close()
+
+
+def at(text: str, zone: str = "UTC") -> float:
+    return datetime.fromisoformat(text).replace(tzinfo=ZoneInfo(zone)).timestamp()
+
+
+def the(ref: str, key: str = "1", of: Snapshot = WORLD) -> Candidate:
+    return next(c for c in of.candidates[ref] if c.key_id == key)
+
+
+def tried(
+    log: RequestLog,
+    when: float,
+    who: Candidate,
+    tokens: int = 10,
+    *,
+    spent: bool = True,
+    error: ErrorKind | None = None,
+) -> None:
     usage = Usage(tokens, 0) if spent else None
-    return Attempt(
-        "alpha", model, key, NOW - seconds_ago, 1.0, error, 200, usage=usage, spent=spent
+    attempt = Attempt(
+        who.provider.id, who.model.id, who.key_id, when, 1.0, error, usage=usage, spent=spent
+    )
+    log.append(
+        LoggedRequest(
+            request_id="req",
+            at=when,
+            token_id=None,
+            model="auto",
+            stream=False,
+            status=200 if error is None else 502,
+            error=error.value if error else None,
+            provider=None if error else who.provider.id,
+            served_model=None if error else who.model.id,
+            key_id=None if error else who.key_id,
+            prompt_tokens=0 if error else tokens,
+            completion_tokens=0,
+            exact=True,
+            duration=1.0,
+            first_token=None,
+            attempts=(attempt,),
+        )
     )
 
 
-def write(log: RequestLog, *attempts: Attempt) -> None:
-    for attempt in attempts:
-        at = attempt.started_at
-        log.append(
-            LoggedRequest(
-                *("req", at, None, "auto", False, 200, None, "alpha", "m", "1", 1, 1, True, 1.0),
-                None,
-                (attempt,),
-            )
-        )
-
-
-def used(log: RequestLog, model: str = "m") -> tuple[list[int], list[int]]:
-    """Requests and tokens counted after a restart, window by window."""
+def used(database: Database, log: RequestLog, who: Candidate, now: float) -> list[list[int]]:
+    """[requests, tokens] of minute, day and month after a restart, bucket by bucket."""
     ledger = MemoryLedger()
-    restore(ledger, WORLD, log, NOW)
-    (candidate,) = WORLD.candidates[f"alpha/{model}"]
-    left = ledger.headroom(candidate.buckets, NOW)
-    return [w.cap - w.left for w in left.requests], [w.cap - w.left for w in left.tokens]
+    restore(ledger, WORLD, log, Rollups(database), now)
+    room = ledger.headroom(who.buckets, now)
+    return [
+        [window.cap - window.left for window in windows] for windows in (room.requests, room.tokens)
+    ]
 
 
-def test_each_window_knows_its_own(log: RequestLog) -> None:
-    # NOW is 14:13 UTC on the 21st: the day began 51,200 s ago, the month 20 days before that.
-    write(log, call(18 * DAY), call(2 * DAY), call(3_600), call(30), call(2))
-    assert used(log) == ([2, 3, 5, 3], [200, 300])
+def test_each_window_gets_what_was_used_in_it(database: Database, log: RequestLog) -> None:
+    now, who = at("2026-11-22T15:30:20"), the("alpha/m")
+    for when in (
+        "2026-10-31T23:59:00",
+        "2026-11-01T00:10:00",
+        "2026-11-21T23:30:00",
+        "2026-11-22T00:05:00",
+        "2026-11-22T15:29:00",
+        "2026-11-22T15:29:40",
+        "2026-11-22T15:30:19",
+    ):
+        tried(log, at(when), who)
+
+    requests, tokens = used(database, log, who, now)
+    assert requests == [2, 4, 6, 4]
+    assert tokens == [20, 40, 60]
 
 
-def test_calls_that_cost_nothing_are_not_counted(log: RequestLog) -> None:
-    write(log, call(20, spent=False), call(10))
-    assert used(log) == ([1, 1, 1, 1], [100, 100])
+def test_a_day_begins_where_the_provider_counts(database: Database, log: RequestLog) -> None:
+    now = at("2026-11-22T15:30:00")
+    for when in ("2026-11-22T07:30:00", "2026-11-22T08:30:00"):
+        tried(log, at(when), the("alpha/m"))
+        tried(log, at(when), the("west/m"))
+
+    assert used(database, log, the("alpha/m"), now)[0][1] == 2
+    assert used(database, log, the("west/m"), now)[0][1] == 1, "midnight was at eight"
 
 
-def test_an_account_counts_all_of_its_models(log: RequestLog) -> None:
-    write(log, call(20), call(10, model="n"))
-    assert used(log)[0] == [1, 1, 1, 2]
-    assert used(log, "n")[0] == [1, 1, 1, 2]
+def test_failed_calls_count_where_the_provider_counts_them(
+    database: Database, log: RequestLog
+) -> None:
+    now, who = at("2026-11-22T15:30:00"), the("alpha/m")
+    tried(log, now - 30, who, 7, error=ErrorKind.STREAM_BROKEN)
+    tried(log, now - 20, who, spent=False, error=ErrorKind.RATE_LIMITED)
+
+    requests, tokens = used(database, log, who, now)
+    assert requests == [1, 1, 1, 1]
+    assert tokens == [7, 7, 7]
 
 
-def test_keys_and_models_that_are_gone_are_passed_over(log: RequestLog) -> None:
-    write(log, call(20, key="gone"), call(10, model="gone"))
-    assert used(log) == ([0, 0, 0, 0], [0, 0])
+def test_keys_are_kept_apart_and_accounts_together(database: Database, log: RequestLog) -> None:
+    now = at("2026-11-22T15:30:00")
+    tried(log, now - 30, the("alpha/m", "2"))
+
+    assert used(database, log, the("alpha/m", "1"), now)[0] == [0, 0, 0, 0]
+    assert used(database, log, the("alpha/m", "2"), now)[0] == [1, 1, 1, 1]
 
 
-def test_an_empty_log_restores_nothing(log: RequestLog) -> None:
-    assert used(log) == ([0, 0, 0, 0], [0, 0])
+def test_the_restored_minute_slides_on(database: Database, log: RequestLog) -> None:
+    now, who = at("2026-11-22T15:30:20"), the("alpha/m")
+    tried(log, now - 40, who)
+    ledger = MemoryLedger()
+    restore(ledger, WORLD, log, Rollups(database), now)
+
+    assert ledger.headroom(who.buckets, now + 21).requests[0].left == 99
+    assert ledger.headroom(who.buckets, now + 22).requests[0].left == 100
+    assert ledger.headroom(who.buckets, now + 22).requests[1].left == 99
+
+
+def test_an_account_counts_all_of_its_models(database: Database, log: RequestLog) -> None:
+    now = at("2026-11-22T15:30:00")
+    sister = Candidate.of(provider("alpha"), model("alpha", "gone-since"), "1")
+    for who in (the("alpha/m"), the("alpha/n"), sister):
+        tried(log, now - 30, who)
+
+    assert used(database, log, the("alpha/m"), now)[0] == [1, 1, 1, 2]
+    assert used(database, log, the("alpha/n"), now)[0] == [1, 1, 1, 2]
+
+
+def test_an_empty_log_restores_nothing(database: Database, log: RequestLog) -> None:
+    assert used(database, log, the("alpha/m"), at("2026-11-22T15:30:00"))[0] == [0, 0, 0, 0]
