@@ -91,8 +91,6 @@ class Speaks:
     nulls: bool = False
     """Whether deltas and messages are full of nulls."""
     one_call: bool = False
-    text_calls: bool = False
-    """Whether some models write their calls as text."""
     repeats: bool = False
     """Whether the stream ends with the whole answer once more."""
     filter_first: bool = False

@@ -55,6 +55,8 @@ def _fields(body: Body, takes: Takes) -> None:
             raise Refused(name, "must not be null")
     if "stream_options" in body and body.get("stream") is not True:
         raise Refused("stream_options", "is only allowed with stream")
+    if "top_logprobs" in body and not body.get("logprobs"):
+        raise Refused("top_logprobs", "needs logprobs")
     if {"max_tokens", "max_completion_tokens"} <= body.keys():
         raise Refused("max_tokens", "only one of both caps may be set")
 

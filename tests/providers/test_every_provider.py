@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from tests.fakes.dialect import dialects
+from tests.fakes.voices import Spoken
 from tests.providers.everyone import Answered, House, a_house, able, catalog
 
 EVERY = able()
@@ -85,6 +86,12 @@ def house(long_lived: House) -> House:
 
 def ids(refs: list[str]) -> pytest.MarkDecorator:
     return pytest.mark.parametrize("ref", refs, ids=[ref.partition("/")[0] for ref in refs])
+
+
+def takes_seeds(ref: str) -> bool:
+    takes = dialects()[ref.partition("/")[0]].takes
+    known = takes.only is None or bool(takes.only & {"seed", "random_seed"})
+    return known and "seed" not in takes.refused and not takes.unknown_refused
 
 
 def served(house: House, answered: Answered) -> Answered:
@@ -183,6 +190,25 @@ def test_parallel_tool_calls(house: House, ref: str, stream: bool) -> None:
     assert again.text == "Hello there."
 
 
+@ids([r for r in WITH_TOOLS if catalog().providers[r.partition("/")[0]].wire == "openai"])
+@STREAMED
+def test_a_tool_call_written_as_text(house: House, ref: str, stream: bool) -> None:
+    said = (
+        "<tool",
+        '_call>{"name": "get_time", "argu',
+        'ments": {"city": "Oslo"}}</tool_',
+        "call>",
+    )
+    house.them.script = [Spoken(speaks(ref), "x", said)]
+
+    answered = served(house, house.ask(ref, "Use the tool.", tools=[TIME], stream=stream))
+
+    (call,) = answered.calls
+    assert answered.finish == "tool_calls"
+    assert json.loads(call["function"]["arguments"]) == {"city": "Oslo"}
+    assert not answered.text.strip()
+
+
 @ids(WITH_TOOLS)
 @pytest.mark.parametrize(
     "choice",
@@ -272,6 +298,13 @@ def test_a_cap_reaches_the_provider(house: House, ref: str, name: str) -> None:
     served(house, house.ask(ref, "Hi.", **{name: 77}))
 
     assert b"77" in house.them.requests[0].body
+
+
+@ids([r for r in EVERY if takes_seeds(r)])
+def test_a_seed_reaches_the_provider(house: House, ref: str) -> None:
+    served(house, house.ask(ref, "Hi.", seed=424242))
+
+    assert b"424242" in house.them.requests[0].body
 
 
 @ids(EVERY)
