@@ -7,6 +7,7 @@ from typing import Any
 
 import orjson
 
+from freellmapi.api.depth import MAX_DEPTH, is_suspect, is_too_deep
 from freellmapi.core.errors import GatewayError
 
 Json = dict[str, Any]
@@ -158,14 +159,27 @@ def _call(call: object, path: str, pairing: _Pairing) -> Json:
     name = function.get("name")
     if not isinstance(name, str) or not name:
         raise bad(f"{path}.function.name", "must be a string")
-    arguments = function.get("arguments")
-    if arguments is None:
-        arguments = "{}"
-    elif not isinstance(arguments, str):
-        arguments = orjson.dumps(arguments).decode()
+    arguments = _arguments(function.get("arguments"), f"{path}.function.arguments")
     return {
         **call,
         "id": pairing.called(call.get("id"), name),
         "type": "function",
         "function": {**function, "name": name, "arguments": arguments},
     }
+
+
+def _arguments(arguments: object, path: str) -> str:
+    """As text. What cannot be read as JSON is left to the provider to judge."""
+    if arguments is None:
+        return "{}"
+    if not isinstance(arguments, str):
+        return orjson.dumps(arguments).decode()
+    # Some wires send an object in its place.
+    if is_suspect(arguments):
+        try:
+            too_deep = is_too_deep(orjson.loads(arguments))
+        except orjson.JSONDecodeError:
+            return arguments
+        if too_deep:
+            raise bad(path, f"is nested over {MAX_DEPTH} levels deep")
+    return arguments

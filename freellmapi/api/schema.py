@@ -8,6 +8,7 @@ from typing import Any
 import orjson
 from werkzeug.datastructures import Headers
 
+from freellmapi.api.depth import MAX_DEPTH, is_suspect, is_too_deep
 from freellmapi.api.messages import Json, bad, messages_of
 from freellmapi.api.tools import tool_choice_of, tools_of
 from freellmapi.core.chat import ChatRequest, Need
@@ -17,12 +18,9 @@ from freellmapi.core.estimate import prompt_tokens
 MAX_STOPS = 4
 MAX_WAIT = 600
 """Seconds that a client may ask to wait for a slot."""
-MAX_DEPTH = 100
-"""Levels of lists and objects in a body; JSON writers and recursive readers end soon after."""
 MAX_NAMES = 50
 MAX_NAME_LENGTH = 256
 MAX_OUTPUT = 2**31 - 1
-_WRITABLE_DEPTH = 254  # orjson's own limit
 
 _NUMBERS: Mapping[str, tuple[float, float]] = {
     "temperature": (0, 2),
@@ -72,23 +70,11 @@ def parse_json(data: bytes) -> Json:
         ) from exc
     if not isinstance(body, dict):
         raise GatewayError(400, "The request body must be a JSON object.", code="invalid_json")
-    # As deep as it has opening brackets at the most, which is quickly counted.
-    if data.count(b"[") + data.count(b"{") > MAX_DEPTH and _is_too_deep(body):
+    if is_suspect(data) and is_too_deep(body):
         raise GatewayError(
             400, f"The request body is nested over {MAX_DEPTH} levels deep.", code="invalid_json"
         )
     return body
-
-
-def _is_too_deep(body: Json) -> bool:
-    wrapped: object = body
-    for _ in range(_WRITABLE_DEPTH - MAX_DEPTH):
-        wrapped = [wrapped]
-    try:
-        orjson.dumps(wrapped)
-    except orjson.JSONEncodeError:
-        return True
-    return False
 
 
 def chat_request(raw: Json, headers: Mapping[str, str] | Headers | None = None) -> ChatRequest:

@@ -19,6 +19,10 @@ def call(name: str = "f", id: str | None = None, arguments: Any = "{}") -> dict[
     return made if id is None else made | {"id": id}
 
 
+def deep(levels: int) -> str:
+    return '{"a":' * levels + "1" + "}" * levels
+
+
 @pytest.mark.parametrize(
     ("given", "wanted"),
     [
@@ -150,6 +154,10 @@ def test_what_clients_write_is_brought_into_one_form(
             [{"role": "assistant", "tool_calls": [call(), {"function": {"name": ""}}]}],
             "messages[0].tool_calls[1].function.name",
         ),
+        (
+            [{"role": "assistant", "tool_calls": [call(arguments=deep(101))]}],
+            "messages[0].tool_calls[0].function.arguments",
+        ),
     ],
 )
 def test_what_is_wrong_is_named_by_its_path(messages: Any, path: str) -> None:
@@ -221,3 +229,9 @@ def test_a_long_history_takes_linear_time() -> None:
     _, answered = pairs(calls, *results, *(result("g") for _ in range(25_000)))
     assert answered[-1] == "c49999"
     assert time.monotonic() - began < 10, "a quadratic one takes minutes"
+
+
+@pytest.mark.parametrize("arguments", [deep(100), "{" * 500, "not JSON"])
+def test_argument_texts_are_not_touched(arguments: str) -> None:
+    (found,) = messages_of({"messages": [asks(call(arguments=arguments))]})
+    assert found["tool_calls"][0]["function"]["arguments"] == arguments

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from freellmapi.api.schema import MAX_DEPTH, MAX_OUTPUT, chat_request, parse_json
+from freellmapi.api.depth import MAX_DEPTH
+from freellmapi.api.schema import MAX_OUTPUT, chat_request, parse_json
 from freellmapi.core.chat import Need
 from freellmapi.core.errors import GatewayError
 
