@@ -12,29 +12,33 @@ import pytest
 import requests
 
 from tests.e2e.server import HELLO, Server, config
-from tests.fakes.provider import FakeProvider, drips, later, says
+from tests.fakes.provider import FakeProvider, drips, hangs, later, says
 
 pytestmark = pytest.mark.e2e
 
 CAP = 60
+CLIENTS = 4
 BEFORE_THE_KILL = 25
 
 
 def test_kill_9_under_load_forgets_no_answer_and_no_count(tmp_path: Path) -> None:
     with FakeProvider() as fake:
         fake.default = later(0.02, says("hi"))
+        # What comes later than that is under way when the server dies.
+        fake.chooser = lambda _: hangs() if len(fake.requests) > BEFORE_THE_KILL else None
         text = config({"lab": fake.base_url}, limits={"rpd": CAP}, max_wait=0)
         with Server(tmp_path, text) as server:
-            answered = killed_under_load(server)
+            answered = killed_under_load(fake, server)
+            fake.chooser = None
             server.start()
             rows = {row.request_id: row for row in server.rows()}
             assert answered <= rows.keys()
             counted = sum(a.spent for row in rows.values() for a in row.attempts)
-            assert counted < CAP
+            assert BEFORE_THE_KILL <= counted < CAP
             assert answered_until_429(server) == CAP - counted
 
 
-def killed_under_load(server: Server) -> set[str]:
+def killed_under_load(fake: FakeProvider, server: Server) -> set[str]:
     """The ids of the requests whose whole answer arrived before the kill."""
     answered: set[str] = set()
     enough = threading.Event()
@@ -52,9 +56,10 @@ def killed_under_load(server: Server) -> set[str]:
                 if len(answered) >= BEFORE_THE_KILL:
                     enough.set()
 
-    with ThreadPoolExecutor(4) as pool:
-        asking = [pool.submit(ask_on) for _ in range(4)]
+    with ThreadPoolExecutor(CLIENTS) as pool:
+        asking = [pool.submit(ask_on) for _ in range(CLIENTS)]
         assert enough.wait(30)
+        assert fake.wait_requests(BEFORE_THE_KILL + CLIENTS, 30)
         server.kill()
         for each in asking:
             each.result(30)
