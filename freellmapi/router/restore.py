@@ -62,12 +62,20 @@ def _add_periods(
     month: float,
     now: float,
 ) -> None:
-    today = day // HOUR * HOUR
-    for one, row in _rows(buckets, rollups.counted(today, now + HOUR)):
+    """What was used today, and where a cap counts the month, in the rest of it."""
+    today = rollups.counted(day, now, {provider for provider, _, _ in buckets})
+    for one, row in _rows(buckets, today):
         _add(one.day, row.requests, row.tokens)
         _add(one.month, row.requests, row.tokens)
-    for one, row in _rows(buckets, rollups.counted(month // HOUR * HOUR, today)):
-        _add(one.month, row.requests, row.tokens)
+    by_month = {who[0] for who, found in buckets.items() if any(map(_counts_month, found))}
+    if by_month:
+        for one, row in _rows(buckets, rollups.counted(month, day // HOUR * HOUR, by_month)):
+            _add(one.month, row.requests, row.tokens)
+
+
+def _counts_month(found: _Found) -> bool:
+    limits = found.bucket.limits
+    return limits.requests_per_month is not None or limits.tokens_per_month is not None
 
 
 def _rows(

@@ -106,12 +106,13 @@ class RequestLog:
     def usage_since(self, since: float) -> Iterator[UsageRow]:
         """What the providers counted from ``since`` on, second by second, oldest first."""
         c = attempts.c
+        # Not a join: SQLite would read all attempts first and look their requests up.
+        recent = select(requests.c.id).where(requests.c.at >= since - _LONGEST_REQUEST)
         query = (
             select(
                 c.started_at, c.provider, c.model, c.key_id, c.prompt_tokens, c.completion_tokens
             )
-            .join(requests, requests.c.id == c.log_id)
-            .where(requests.c.at >= since - _LONGEST_REQUEST, c.started_at >= since, c.spent)
+            .where(c.log_id.in_(recent), c.started_at >= since, c.spent)
             .order_by(c.started_at)
         )
         second = 0

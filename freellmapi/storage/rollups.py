@@ -9,7 +9,7 @@ time; and buckets of any hours and models are merged by adding.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import func, select
@@ -106,13 +106,18 @@ class Rollups:
                 for provider, model, key_id, token_id, *sums in connection.execute(query)
             )
 
-    def counted(self, since: float, until: float) -> tuple[Counted, ...]:
-        """What the providers counted; failed calls that they count are in it."""
+    def counted(self, since: float, until: float, providers: Iterable[str]) -> tuple[Counted, ...]:
+        """What these providers counted; failed calls that they count are in it.
+
+        The hours are named one by one, as ``hour`` and ``provider`` begin the table's key:
+        what is read does not grow with what the other providers did.
+        """
         columns = tables.rollups.c
         group = (columns.provider, columns.model, columns.key_id)
         query = (
             select(*group, *(func.sum(columns[name]) for name in _COUNTED))
-            .where(columns.hour >= since, columns.hour < until, columns.counted > 0)
+            .where(columns.hour.in_(range(_hour(since), math.ceil(until), HOUR)))
+            .where(columns.provider.in_(tuple(providers)), columns.counted > 0)
             .group_by(*group)
         )
         with self._database.connect() as connection:
