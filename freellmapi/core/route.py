@@ -138,5 +138,11 @@ class Outcome:
     def failed(self) -> tuple[Attempt, ...]:
         return tuple(a for a in self.attempts if a.error is not None)
 
+    @property
+    def standing(self) -> tuple[Attempt, ...]:
+        """The last call to each candidate, where it failed: what holds by now."""
+        last = {(a.ref, a.key_id): a for a in self.attempts}
+        return tuple(a for a in last.values() if a.error is not None)
+
     def then(self, attempt: Attempt) -> Outcome:
         return replace(self, attempts=(*self.attempts, attempt))

@@ -29,8 +29,9 @@ def failure(
         kinds += [s.kind or ErrorKind.RATE_LIMITED for s in skipped if s.until is not None]
     if not kinds:
         return _nobody_asked(chat, skipped, any_key, now)
-    message = _message(chat, outcome.failed, skipped, now)
-    opens_at = _opens_at(outcome.failed, skipped)
+    # An earlier call's wait is over by the time that the same candidate was asked again.
+    message = _message(chat, outcome.standing, skipped, now)
+    opens_at = _opens_at(outcome.standing, skipped)
     wait = None if opens_at is None else max(opens_at - now, 0.0)
     policies = [POLICY[kind] for kind in kinds]
     if len({(p.status, p.type) for p in policies}) == 1:

@@ -117,7 +117,7 @@ class Gateway:
         while outcome.served_by is None:
             tokens, now = tokens_to_reserve(chat), clock.now()
             wait = (
-                next_slot(decided.skipped, outcome.attempts, self.tools.ledger, tokens, now, latest)
+                next_slot(decided.skipped, outcome.standing, self.tools.ledger, tokens, now, latest)
                 if execution.may_go_on
                 else None
             )

@@ -44,7 +44,7 @@ def next_slot(
     """The soonest slot up to ``latest``; None when waiting so long would not help.
 
     A slot under a cap is booked, so that nobody who comes later takes it. A wait that a
-    provider stated is only waited out.
+    provider stated is only waited out: by the last of ``attempts`` at each candidate.
     """
     stated = [a.opens_at for a in attempts if a.opens_at is not None and _is_a_wait(a)]
     capped: list[tuple[float, Candidate]] = []
@@ -56,7 +56,7 @@ def next_slot(
         elif POLICY[left_out.kind].status == 429:
             stated.append(left_out.until)
     at = min([*stated, *(until for until, _ in capped)], default=None)
-    if at is None or at > latest:
+    if at is None or max(at, now + SOON) > latest:
         return None
     if at not in stated:
         candidate = min(capped, key=lambda found: found[0])[1]

@@ -131,6 +131,12 @@ def test_the_message_says_who_said_what_and_when_to_come_back() -> None:
     assert "'some-model'" in error.message
 
 
+def test_a_wait_that_was_waited_out_is_not_told_again() -> None:
+    error = told(tried(K.RATE_LIMITED, wait=-1), tried(K.RATE_LIMITED, wait=2))
+    assert error.retry_after == 2
+    assert error.message.endswith("Try again in 2 s.")
+
+
 def test_a_long_list_of_failures_is_cut() -> None:
     error = told(*(tried(K.SERVER_ERROR, f"p{n}") for n in range(SHOWN + 4)))
     assert "and 4 more" in error.message

@@ -9,7 +9,7 @@ from freellmapi.core.errors import ErrorKind
 from freellmapi.core.limits import Limits
 from freellmapi.core.route import Attempt, Candidate, Gate, Skipped
 from freellmapi.router.ledger import MemoryLedger
-from freellmapi.router.waiting import Wait, next_slot, wait_until
+from freellmapi.router.waiting import SOON, Wait, next_slot, wait_until
 from tests.fakes.clock import FrozenClock
 from tests.router.conftest import candidate, model
 
@@ -110,3 +110,10 @@ def test_a_wait_ends_when_the_client_leaves() -> None:
     before = clock.now()
     wait_until(clock, before + 10, cancel)
     assert clock.now() == before
+
+
+def test_a_wait_that_is_over_gives_no_more_time() -> None:
+    over = [limited(NOW - 3)]
+    assert slot([], over, MemoryLedger(), max_wait=1) == Wait(NOW + SOON)
+    assert slot([], over, MemoryLedger(), max_wait=0) is None
+    assert slot([], over, MemoryLedger(), max_wait=-3) is None
