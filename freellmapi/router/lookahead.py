@@ -1,0 +1,31 @@
+"""Looking at the candidates that come next without asking them yet."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Iterator
+
+from freellmapi.core.route import Candidate
+
+
+class Lookahead:
+    """An iterator over candidates that can say what is next."""
+
+    def __init__(self, candidates: Iterable[Candidate]) -> None:
+        self._candidates: Iterator[Candidate] = iter(candidates)
+        self._peeked: list[Candidate] = []
+
+    def __iter__(self) -> Lookahead:
+        return self
+
+    def __next__(self) -> Candidate:
+        return self._peeked.pop(0) if self._peeked else next(self._candidates)
+
+    def has_more(self) -> bool:
+        return self.peek() is not None
+
+    def peek(self) -> Candidate | None:
+        """The next one, which stays the next one."""
+        if not self._peeked:
+            self._peeked.extend(itertools.islice(self._candidates, 1))
+        return self._peeked[0] if self._peeked else None
