@@ -33,6 +33,8 @@ class BenchEntry:
     strikes: int = 0
     """Failures in a row that climbed the ladder."""
     on_trial: bool = False
+    stated: bool = False
+    """Whether the provider itself said how long."""
 
 
 def scope(bench: Bench, candidate: Candidate) -> str | None:
@@ -111,7 +113,9 @@ class Cooldowns:
         if not own:
             strikes = before.strikes if before is not None else 0
         reason = f"{error.kind.value}: {error.message}"
-        entry = self._entries[name] = BenchEntry(now + seconds, error.kind, reason, own, strikes)
+        stated = not own and error.retry_after is not None and seconds < NEVER
+        entry = BenchEntry(now + seconds, error.kind, reason, own, strikes, stated=stated)
+        self._entries[name] = entry
         return entry
 
     def clear(self, name: str, kind: ErrorKind) -> None:

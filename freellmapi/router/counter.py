@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 
 from freellmapi.core.limits import day_start, month_start, next_midnight, next_month
+from freellmapi.router.pace import Pace
 
 # A call counts at the provider when it arrives, up to a second or so after it was
 # reserved here. A slot therefore leaves the window two seconds after its minute began to
@@ -52,6 +53,7 @@ class Counter:
     """The second up to which windows have been rolled."""
     day: Period = field(default_factory=Period)
     month: Period = field(default_factory=Period)
+    pace: Pace = field(default_factory=Pace)
     in_flight: int = 0
     closed_until: float = 0.0
     """Until when the provider itself said that nothing is left (epoch seconds)."""
@@ -87,6 +89,7 @@ class Counter:
     def add(self, at: float, requests: int, tokens: int) -> None:
         """Count a call at that time, which may lie ahead or a little behind."""
         self.add_to_minute(int(at), requests, tokens)
+        self.pace.add(at, requests, tokens)
         self.day.add(at, requests, tokens)
         self.month.add(at, requests, tokens)
 
@@ -115,6 +118,7 @@ class Counter:
             slot[1] += tokens
             self.requests += requests
             self.tokens += tokens
+        self.pace.add(at, requests, tokens)
         self.day.add(at, requests, tokens)
         self.month.add(at, requests, tokens)
 

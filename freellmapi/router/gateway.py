@@ -17,12 +17,14 @@ from freellmapi.router.call import Tools
 from freellmapi.router.configuration import Configuration
 from freellmapi.router.continuation import is_resumable
 from freellmapi.router.execute import Execution
+from freellmapi.router.explain import Explanation, explain
 from freellmapi.router.failure import failure
 from freellmapi.router.health import Health
 from freellmapi.router.ledger import Headroom
 from freellmapi.router.measurements import Measurements
 from freellmapi.router.plan import Picture, plan, tokens_to_reserve
 from freellmapi.router.preferences import Preferences
+from freellmapi.router.quota import Meter
 from freellmapi.router.record import Caller, Record
 from freellmapi.router.resolve import Wanted
 from freellmapi.router.served import ServedStream
@@ -67,6 +69,7 @@ class Gateway:
         )
         self.windows: dict[str, int] = {}
         """Model ref -> context window learned from a refusal, in tokens."""
+        self.meter = Meter(self.picture)
         self._requests = requests
         self.health = health
 
@@ -165,12 +168,22 @@ class Gateway:
 
         Without ``wanted`` it is only shown: as for a fresh conversation, nothing explored.
         """
-        snapshot = self.configuration.snapshot
+        picture = self.picture()
         if wanted is None:
-            wanted = self.preferences.of(chat, None, snapshot, explore=False).wanted
-        tools = self.tools
-        picture = Picture(snapshot, tools.cooldowns, tools.ledger, tools.clock, self.windows)
+            wanted = self.preferences.of(chat, None, picture.snapshot, explore=False).wanted
         return plan(chat, wanted, picture)
+
+    def picture(self) -> Picture:
+        """The state that routes are planned from, as it is now."""
+        snapshot, tools = self.configuration.snapshot, self.tools
+        return Picture(snapshot, tools.cooldowns, tools.ledger, tools.clock, self.windows)
+
+    def explain(self, chat: ChatRequest, token_id: int | None = None) -> Explanation:
+        """Who would serve the request and why; 404 for an unknown model. Changes nothing."""
+        picture, preferences = self.picture(), self.preferences
+        session = session_of(chat, token_id)
+        preference = preferences.of(chat, session, picture.snapshot, explore=False)
+        return explain(chat, preference, picture, preferences.measurements)
 
     def reconfigured(self) -> None:
         """The configuration has changed: keys that are good again are no longer benched."""

@@ -15,6 +15,7 @@ from freellmapi.providers.ratelimit_headers import Observation
 from freellmapi.router.account import Account
 from freellmapi.router.counter import MINUTE_SLOTS
 from freellmapi.router.room import fits, lasting, opens_at, pressure
+from freellmapi.router.tally import Tally, tally
 
 
 class Ledger(Protocol):
@@ -53,6 +54,10 @@ class Ledger(Protocol):
 
     def headroom(self, buckets: tuple[Bucket, ...], now: float) -> Headroom:
         """What is left in every window of these buckets."""
+        ...
+
+    def tally(self, bucket: Bucket, now: float) -> Tally:
+        """All that is counted of this bucket, capped or not, to be shown to people."""
         ...
 
     def observe(
@@ -212,6 +217,11 @@ class MemoryLedger:
                 (limits.tokens_per_month, month.tokens, month.ends_at),
             )
         return Headroom(tuple(requests), tuple(tokens))
+
+    def tally(self, bucket: Bucket, now: float) -> Tally:
+        """All that is counted of this bucket, capped or not."""
+        now = self._time(now)
+        return tally(self._counter(bucket, now), now)
 
     def observe(
         self,

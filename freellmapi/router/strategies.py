@@ -163,21 +163,67 @@ def score(
     return float(chance**weights.care) * worth(model, measured, weights, pressure, now)
 
 
+@dataclass(frozen=True, slots=True)
+class Score:
+    """What a model's score is made of; shares and qualities are 0 to 1."""
+
+    total: float
+    success: float
+    """The chance of an answer."""
+    speed: float
+    headroom: float
+    intelligence: float
+    first_token: float
+    """Seconds to the first token that are expected."""
+    tokens_a_second: float
+    """That are expected after it."""
+    calls: float
+    """How many calls the measured values stand for; with none they are guesses."""
+
+
+def scored(
+    model: Model, measured: Measurement, weights: Weights, pressure: float, now: float
+) -> Score:
+    """The score together with its parts, for people to look at."""
+    share = measured.share(now)
+    wait, speed = _expected(model, measured, share)
+    return Score(
+        total=score(model, measured, weights, pressure, now),
+        success=measured.success.against(EXPECTED_SUCCESS, share),
+        speed=_quickness(model, measured, share),
+        headroom=1 - min(max(pressure, 0.0), 1.0),
+        intelligence=_intelligence(model),
+        first_token=wait,
+        tokens_a_second=speed,
+        calls=measured.success.weight * share,
+    )
+
+
 def worth(
     model: Model, measured: Measurement, weights: Weights, pressure: float, now: float
 ) -> float:
     """What an answer of the model is worth, 0 to 1."""
     return (
-        weights.intelligence * (1 - min(model.intelligence_rank, 100) / 100)
+        weights.intelligence * _intelligence(model)
         + weights.speed * _quickness(model, measured, measured.share(now))
         + weights.headroom * (1 - min(max(pressure, 0.0), 1.0))
     )
 
 
+def _intelligence(model: Model) -> float:
+    return 1 - min(model.intelligence_rank, 100) / 100
+
+
 def _quickness(model: Model, measured: Measurement, share: float) -> float:
-    """From the seconds that a typical answer takes; a speed rank is such a guess."""
+    """From the seconds that a typical answer takes."""
+    wait, speed = _expected(model, measured, share)
+    seconds = wait + TYPICAL_ANSWER / max(speed, 0.1)
+    return 1 / (1 + seconds / HALF_QUICK)
+
+
+def _expected(model: Model, measured: Measurement, share: float) -> tuple[float, float]:
+    """Seconds to the first token, and tokens a second; a speed rank is a guess at both."""
     guess = float(min(max(model.speed_rank, 1), SLOWEST_RANK))
     wait = measured.first_token.against(guess * FIRST_TOKEN_SHARE, share)
     speed = measured.speed.against(TYPICAL_ANSWER / (guess * (1 - FIRST_TOKEN_SHARE)), share)
-    seconds = wait + TYPICAL_ANSWER / max(speed, 0.1)
-    return 1 / (1 + seconds / HALF_QUICK)
+    return wait, speed

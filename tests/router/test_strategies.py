@@ -23,6 +23,8 @@ from freellmapi.router.strategies import (
     Strategies,
     Weights,
     first,
+    score,
+    scored,
 )
 
 NOW = 1_790_000_000.0
@@ -357,3 +359,18 @@ def test_an_order_is_always_a_permutation(
             group, strategy, 1, NOW + seconds, lambda m: pressures[m.id], always
         )
         assert sorted(found, key=id) == sorted(group, key=id)
+
+
+@pytest.mark.parametrize("pressure", [0.0, 0.4, 1.0])
+@pytest.mark.parametrize("strategy", sorted(WEIGHTS))
+def test_the_parts_of_a_score_add_up_to_it(strategy: str, pressure: float) -> None:
+    weights = WEIGHTS[strategy]
+    of, seen = model("m", intelligence=30, speed=4), measured("m", 0.7, 0.8, 90)
+    parts = scored(of, seen, weights, pressure, NOW + 60)
+    worth = (
+        weights.intelligence * parts.intelligence
+        + weights.speed * parts.speed
+        + weights.headroom * parts.headroom
+    )
+    assert parts.total == pytest.approx(parts.success**weights.care * worth)
+    assert parts.total == score(of, seen, weights, pressure, NOW + 60)
