@@ -237,6 +237,8 @@ def _needs(body: Json) -> frozenset[Need]:
     needs: set[Need] = set()
     if body.get("tools"):
         needs.add(Need.TOOLS)
+        if body.get("tool_choice") not in (None, "auto", "none"):
+            needs.add(Need.TOOL_CHOICE)
     if body.get("response_format", {}).get("type") == "json_schema":
         needs.add(Need.JSON_SCHEMA)
     if any(_has_image(message.get("content")) for message in body["messages"]):

@@ -14,6 +14,8 @@ class Need(str, Enum):
     """A capability without which a model cannot serve the request."""
 
     TOOLS = "tools"
+    TOOL_CHOICE = "tool_choice"
+    """A tool must be called, or one certain tool."""
     VISION = "vision"
     JSON_SCHEMA = "json_schema"
 

@@ -12,6 +12,8 @@ MIN_OUTPUT = 16
 def _lacks(need: Need, model: Model) -> str | None:
     if need is Need.TOOLS:
         return None if model.tools else "cannot call tools"
+    if need is Need.TOOL_CHOICE:
+        return None if model.tool_choice else "cannot be made to call a tool"
     if need is Need.VISION:
         return None if model.vision else "cannot see images"
     return None if model.json_schema else "cannot keep to a JSON schema"

@@ -184,6 +184,9 @@ def test_what_is_wrong_is_named_by_its_path(fields: dict[str, Any], path: str) -
     [
         ({}, set()),
         ({"tools": [TOOL]}, {Need.TOOLS}),
+        ({"tools": [TOOL], "tool_choice": "auto"}, {Need.TOOLS}),
+        ({"tools": [TOOL], "tool_choice": "any"}, {Need.TOOLS, Need.TOOL_CHOICE}),
+        ({"tools": [TOOL], "tool_choice": TOOL}, {Need.TOOLS, Need.TOOL_CHOICE}),
         ({"response_format": SCHEMA}, {Need.JSON_SCHEMA}),
         ({"response_format": {"type": "json_object"}}, set()),
         ({"messages": IMAGE}, {Need.VISION}),

@@ -17,6 +17,7 @@ from tests.router.conftest import chat, model
     ("need", "ability", "words"),
     [
         (Need.TOOLS, "tools", "tools"),
+        (Need.TOOL_CHOICE, "tool_choice", "made to call"),
         (Need.VISION, "vision", "images"),
         (Need.JSON_SCHEMA, "json_schema", "JSON schema"),
     ],
