@@ -33,6 +33,7 @@ from freellmapi.router.ledger import MemoryLedger
 from freellmapi.router.measurements import Measurements
 from freellmapi.router.preferences import Preferences
 from freellmapi.router.restore import restore
+from freellmapi.router.views import bp as routes
 from freellmapi.services import EXTENSION, Services
 from freellmapi.settings import Settings
 from freellmapi.storage.config import ConfigStore
@@ -131,6 +132,7 @@ def create_app(settings: Settings, services: Services | None = None) -> Flask:
     app.after_request(_show_request_id)
     app.register_blueprint(api.bp)
     app.register_blueprint(health.bp)
+    app.register_blueprint(routes)
     errors.register(app)
     return app
 

@@ -22,7 +22,13 @@ else:
 
 ROOT = Path(__file__).parent.parent
 CONFIGURATION = (ROOT / "docs" / "configuration.md").read_text()
-PAGES = ("README.md", "CONTRIBUTING.md", "docs/configuration.md", "docs/architecture.md")
+PAGES = (
+    "README.md",
+    "CONTRIBUTING.md",
+    "docs/configuration.md",
+    "docs/architecture.md",
+    "docs/routing.md",
+)
 
 
 def shell_lines(page: str) -> list[str]:

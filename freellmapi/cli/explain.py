@@ -1,18 +1,20 @@
-"""``freellmapi explain``: who would be asked for a model, in what order, and who not and why."""
+"""``freellmapi explain``: who would be asked, in what order, and who not and why."""
 
 from __future__ import annotations
 
-from datetime import datetime
-from typing import BinaryIO
+import json
+from typing import Any, BinaryIO
 
 import click
+import orjson
 
 from freellmapi.api.schema import chat_request, parse_json
 from freellmapi.cli.commands import Command
-from freellmapi.cli.session import Failed, Session, table
-from freellmapi.core.chat import ChatRequest
+from freellmapi.cli.explained import explained_text, happened_text
+from freellmapi.cli.live import ask_server
+from freellmapi.cli.session import Failed, Refused, Session
 from freellmapi.core.errors import GatewayError
-from freellmapi.core.route import Candidate, Skipped
+from freellmapi.router.happened import happened
 
 _HELLO = b'{"messages": [{"role": "user", "content": "Hello"}]}'
 
@@ -20,46 +22,52 @@ _HELLO = b'{"messages": [{"role": "user", "content": "Hello"}]}'
 @click.command(cls=Command)
 @click.argument("model", required=False)
 @click.option("--file", type=click.File("rb"), help="A request body, as clients send it.")
+@click.option("--request-id", help="A past request: the X-Request-Id of its answer.")
 @click.pass_obj
-def explain(session: Session, model: str | None, file: BinaryIO | None) -> None:
+def explain(
+    session: Session, model: str | None, file: BinaryIO | None, request_id: str | None
+) -> None:
     """Show who would be asked for MODEL ('auto' by default), and why others would not.
 
-    Nothing is sent. Limits are counted from the request log; the failures that a running
-    server remembers are its own.
+    Nothing is sent. A running server is asked, since it alone knows who is benched;
+    without one, limits are counted from the request log.
     """
+    if request_id is not None:
+        if model or file:
+            raise Refused("--request-id stands alone: the log has the rest of that request.")
+        found = _what_happened(session, request_id)
+        session.show(found, happened_text(found))
+        return
     try:
-        chat = _request(model, file.read() if file else _HELLO)
-        plan = session.services.gateway.plan(chat)
+        given = _request(model, file.read() if file else _HELLO)
+        found = _explained(session, given)
     except GatewayError as exc:
         raise Failed(exc.message) from exc
-    candidates = tuple(plan.candidates)
-    session.show(
-        {
-            "model": chat.model,
-            "prompt_tokens": chat.prompt_tokens,
-            "candidates": [{"model": c.ref, "key": c.key_id} for c in candidates],
-            "skipped": [
-                {"model": s.ref, "key": s.key_id, "reason": s.reason, "until": s.until}
-                for s in plan.skipped
-            ],
-        },
-        _text(candidates, plan.skipped),
-    )
+    session.show(found, explained_text(found))
 
 
-def _request(model: str | None, body: bytes) -> ChatRequest:
+def _request(model: str | None, body: bytes) -> dict[str, Any]:
     given = parse_json(body)
-    return chat_request({**given, "model": model} if model else given)
+    return {**given, "model": model} if model else dict(given)
 
 
-def _text(candidates: tuple[Candidate, ...], skipped: list[Skipped]) -> str:
-    asked = [(place, c.ref, f"key {c.key_id}") for place, c in enumerate(candidates, 1)]
-    left_out = [("-", s.ref, s.reason + _until(s.until)) for s in skipped]
-    heading = "Nobody would be asked:" if not asked else "Asked in this order, left out with -:"
-    return f"{heading}\n{table([*asked, *left_out])}" if asked or left_out else heading
+def _explained(session: Session, given: dict[str, Any]) -> dict[str, Any]:
+    chat = chat_request(given)
+    found = ask_server(session, "POST", "/api/route/explain", given)
+    if found is not None:
+        return {"source": "server", **found}
+    return {"source": "database", **as_json(session.services.gateway.explain(chat))}
 
 
-def _until(at: float | None) -> str:
-    if at is None:
-        return ""
-    return f" until {datetime.fromtimestamp(at).astimezone():%Y-%m-%d %H:%M:%S}"
+def _what_happened(session: Session, request_id: str) -> dict[str, Any]:
+    """From the log, which a running server writes to as well."""
+    row = session.services.request_log.find(request_id)
+    if row is None:
+        raise Failed(f"No request {request_id!r} is in the log.")
+    return as_json(happened(row, session.snapshot))
+
+
+def as_json(value: object) -> dict[str, Any]:
+    """The same JSON that the server gives, whatever is not finite being null."""
+    found: dict[str, Any] = json.loads(orjson.dumps(value))
+    return found

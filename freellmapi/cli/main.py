@@ -15,6 +15,7 @@ from freellmapi.cli.keys import keys
 from freellmapi.cli.keys_exchange import export_keys, import_keys
 from freellmapi.cli.models import models
 from freellmapi.cli.providers import providers
+from freellmapi.cli.quota import quota
 from freellmapi.cli.serve import serve
 from freellmapi.cli.session import Failed, Refused, Session
 from freellmapi.cli.token import token
@@ -54,7 +55,7 @@ def main(context: click.Context) -> None:
     context.ensure_object(Session)
 
 
-for command in (serve, keys, providers, models, chain, token, explain, doctor):
+for command in (serve, keys, providers, models, chain, token, explain, quota, doctor):
     main.add_command(command)
 for command in (import_keys, export_keys):
     keys.add_command(command)
