@@ -21,6 +21,7 @@ from freellmapi.router.explain import Explanation, explain
 from freellmapi.router.failure import failure
 from freellmapi.router.health import Health
 from freellmapi.router.ledger import Headroom
+from freellmapi.router.line import Line
 from freellmapi.router.measurements import Measurements
 from freellmapi.router.plan import Picture, plan, tokens_to_reserve
 from freellmapi.router.preferences import Preferences
@@ -29,7 +30,7 @@ from freellmapi.router.record import Caller, Record
 from freellmapi.router.resolve import Wanted
 from freellmapi.router.served import ServedStream
 from freellmapi.router.sticky import Session, session_of
-from freellmapi.router.waiting import next_slot, wait_until
+from freellmapi.router.waiting import next_slot, wait_for
 from freellmapi.storage.logged import LoggedRequest
 from freellmapi.storage.request_log import LogWriteError
 
@@ -69,6 +70,7 @@ class Gateway:
         )
         self.windows: dict[str, int] = {}
         """Model ref -> context window learned from a refusal, in tokens."""
+        self._line = Line()
         self.meter = Meter(self.picture)
         self._requests = requests
         self.health = health
@@ -126,9 +128,9 @@ class Gateway:
             )
             if wait is None:
                 raise self._failure(chat, outcome, decided, cancel)
-            wait_until(clock, wait.until, cancel)
+            booked = wait_for(wait, self._line, tokens, self.tools.ledger, clock, cancel)
             decided = self.plan(chat, wanted)
-            outcome = execution.run(decided, wait.booked)
+            outcome = execution.run(decided, booked)
         return outcome
 
     def _served(
@@ -176,7 +178,9 @@ class Gateway:
     def picture(self) -> Picture:
         """The state that routes are planned from, as it is now."""
         snapshot, tools = self.configuration.snapshot, self.tools
-        return Picture(snapshot, tools.cooldowns, tools.ledger, tools.clock, self.windows)
+        return Picture(
+            snapshot, tools.cooldowns, tools.ledger, tools.clock, self.windows, self._line
+        )
 
     def explain(self, chat: ChatRequest, token_id: int | None = None) -> Explanation:
         """Who would serve the request and why; 404 for an unknown model. Changes nothing."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from freellmapi.core.catalog import GONE, Model
 from freellmapi.core.chat import ChatRequest
@@ -15,6 +15,7 @@ from freellmapi.router.cooldowns import BenchEntry, Cooldowns
 from freellmapi.router.counter import NEVER
 from freellmapi.router.filters import unfit
 from freellmapi.router.ledger import Ledger
+from freellmapi.router.line import Line
 from freellmapi.router.resolve import Wanted
 from freellmapi.router.snapshot import Snapshot
 
@@ -29,6 +30,8 @@ class Picture:
     clock: Clock
     windows: Mapping[str, int]
     """Model ref -> context window learned from refusals, in tokens."""
+    line: Line = field(default_factory=Line)
+    """Requests that came before, and wait for calls under way."""
 
 
 def tokens_to_reserve(chat: ChatRequest) -> int:
@@ -70,7 +73,7 @@ def _candidates(
                     own_benches.append((bench.until, candidate))
                 continue
             opens = picture.ledger.opens_at(candidate.buckets, tokens, now)
-            if opens > now:
+            if opens > now or not picture.line.is_free(candidate):
                 skipped.append(capped(candidate, opens))
                 continue
             any_drawn = True

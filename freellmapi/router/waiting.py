@@ -7,14 +7,15 @@ from dataclasses import dataclass
 
 from freellmapi.core.cancel import Cancellation
 from freellmapi.core.clock import Clock
-from freellmapi.core.errors import POLICY
+from freellmapi.core.errors import POLICY, ErrorKind
 from freellmapi.core.route import Attempt, Candidate, Reservation, Skipped
 from freellmapi.router.ledger import Ledger
+from freellmapi.router.line import Line
 
 NAP = 0.25
 """Seconds after which a waiting request looks whether its client is still there."""
 SOON = 0.05
-"""Seconds to the next look when nobody can say when a slot frees: calls are under way."""
+"""Seconds to the next look at a candidate whose wait is over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +32,8 @@ class Wait:
 
     until: float
     booked: Booked | None = None
+    in_line: tuple[Candidate, ...] = ()
+    """Candidates with too many calls under way: wait for one of them to end instead."""
 
 
 def next_slot(
@@ -46,24 +49,35 @@ def next_slot(
     A slot under a cap is booked, so that nobody who comes later takes it. A wait that a
     provider stated is only waited out: by the last of ``attempts`` at each candidate.
     """
-    stated = [a.opens_at for a in attempts if a.opens_at is not None and _is_a_wait(a)]
-    capped: list[tuple[float, Candidate]] = []
-    for left_out in skipped:
-        if left_out.until is None or left_out.candidate is None:
-            continue
-        if left_out.kind is None:
-            capped.append((left_out.until, left_out.candidate))
-        elif POLICY[left_out.kind].status == 429:
-            stated.append(left_out.until)
+    timed = [s for s in skipped if s.until is not None and s.candidate is not None]
+    stated = [a.opens_at for a in attempts if a.opens_at is not None and _is_a_wait(a.error)]
+    stated += [s.until for s in timed if s.until is not None and _is_a_wait(s.kind)]
+    capped = [(s.until, s.candidate) for s in timed if s.kind is None and s.until and s.candidate]
     at = min([*stated, *(until for until, _ in capped)], default=None)
     if at is None or max(at, now + SOON) > latest:
         return None
+    in_line = tuple(candidate for until, candidate in capped if until <= now)
+    if in_line:
+        # What opens meanwhile is worth another look at all candidates.
+        ends = [s.until for s in timed if s.until is not None and s.until > now]
+        return Wait(min([*ends, *(w for w in stated if w > now), latest]), in_line=in_line)
     if at not in stated:
         candidate = min(capped, key=lambda found: found[0])[1]
         reservation = ledger.book(candidate.buckets, tokens, now, latest)
         if reservation is not None:
             return Wait(reservation.at, Booked(candidate, reservation))
     return Wait(max(at, now + SOON))
+
+
+def wait_for(
+    wait: Wait, line: Line, tokens: int, ledger: Ledger, clock: Clock, cancel: Cancellation
+) -> Booked | None:
+    """Wait it out; the slot that is held then, if one is."""
+    if not wait.in_line:
+        wait_until(clock, wait.until, cancel)
+        return wait.booked
+    found = line.slot(wait.in_line, tokens, ledger, clock, wait.until, cancel)
+    return None if found is None else Booked(*found)
 
 
 def wait_until(clock: Clock, at: float, cancel: Cancellation) -> None:
@@ -75,5 +89,5 @@ def wait_until(clock: Clock, at: float, cancel: Cancellation) -> None:
         clock.sleep(min(left, NAP))
 
 
-def _is_a_wait(attempt: Attempt) -> bool:
-    return attempt.error is not None and POLICY[attempt.error].status == 429
+def _is_a_wait(kind: ErrorKind | None) -> bool:
+    return kind is not None and POLICY[kind].status == 429

@@ -9,7 +9,8 @@ from freellmapi.core.errors import ErrorKind
 from freellmapi.core.limits import Limits
 from freellmapi.core.route import Attempt, Candidate, Gate, Skipped
 from freellmapi.router.ledger import MemoryLedger
-from freellmapi.router.waiting import SOON, Wait, next_slot, wait_until
+from freellmapi.router.line import Line
+from freellmapi.router.waiting import SOON, Wait, next_slot, wait_for, wait_until
 from tests.fakes.clock import FrozenClock
 from tests.router.conftest import candidate, model
 
@@ -92,14 +93,29 @@ def test_nothing_is_waited_for_that_would_not_help(attempts: list[Attempt]) -> N
     assert slot([], attempts, MemoryLedger()) is None
 
 
-def test_calls_under_way_are_looked_at_again_soon() -> None:
+def test_calls_under_way_are_waited_for_in_line() -> None:
     ledger = MemoryLedger()
     found = candidate(serves=model(limits=Limits(concurrency=1)))
-    assert ledger.reserve(found.buckets, 5, NOW)
+    held = ledger.reserve(found.buckets, 5, NOW)
+    assert held
     wait = slot([at_its_cap(found, ledger)], [], ledger)
+    assert wait == Wait(NOW + 15, in_line=(found,))
+    ledger.settle(held, None, spent=True)
+    clock = FrozenClock()
+    booked = wait_for(wait, Line(), 5, ledger, clock, Cancellation())
+    assert booked is not None
+    assert booked.candidate is found
+
+
+def test_the_line_is_left_when_something_else_opens() -> None:
+    ledger = MemoryLedger()
+    busy = candidate(serves=model(limits=Limits(concurrency=1)), key="2")
+    at_cap = full(ledger, NOW - 55)
+    assert ledger.reserve(busy.buckets, 5, NOW)
+    wait = slot([at_its_cap(busy, ledger), at_its_cap(at_cap, ledger)], [], ledger)
     assert wait is not None
-    assert wait.booked is None
-    assert NOW < wait.until < NOW + 1
+    assert wait.in_line == (busy,)
+    assert NOW + 5 <= wait.until <= NOW + 8
 
 
 def test_a_wait_ends_when_the_client_leaves() -> None:
