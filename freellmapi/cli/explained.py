@@ -8,6 +8,7 @@ from typing import Any
 
 from freellmapi.cli.session import table
 from freellmapi.cli.times import clock_time, in_time, span
+from freellmapi.router.snapshot import ANONYMOUS
 
 Json = Mapping[str, Any]
 
@@ -18,7 +19,7 @@ _KINDS = {
     "family": "a family",
     "id": "a provider's own id, and its family",
 }
-_SHOWN = 6
+_SHOWN = 3
 """Models named of those that are folded."""
 
 
@@ -99,8 +100,10 @@ def _score(model: str, score: Json) -> tuple[object, ...]:
 def _verdict(found: Json, zone: tzinfo | None) -> str:
     following = found["next"]
     if following is not None:
-        key = following["key_label"] or following["key"]
-        return f"→ {following['model']} would be asked, with the key {key}."
+        key = f"with the key {following['key_label'] or following['key']}"
+        if following["key"] == ANONYMOUS:
+            key = "without a key"
+        return f"→ {following['model']} would be asked, {key}."
     if found["opens_at"] is not None:
         return (
             f"Nobody can be asked; the first opens {in_time(found['opens_at'], found['at'], zone)}."

@@ -57,13 +57,13 @@ def quota_text(found: Json, everything: bool = False, zone: tzinfo | None = None
 
 
 def _today(today: Json) -> str:
-    lines = [
-        f"Today {today[f'{unit}_used']:,} {unit} were used, and {today[f'{unit}_left']:,} are left"
-        + (f", and more on {n:,} models and keys without such a cap." if n else ".")
-        for unit in ("requests", "tokens")
-        for n in (today[f"{unit}_unlimited"],)
-    ]
-    return "\n".join(lines)
+    return "\n".join(_of_today(today, unit) for unit in ("requests", "tokens"))
+
+
+def _of_today(today: Json, unit: str) -> str:
+    used, left, more = (today[f"{unit}_{what}"] for what in ("used", "left", "unlimited"))
+    said = f"Today {used:,} {unit} were used, and {left:,} are left by daily and monthly caps"
+    return f"{said}; {more:,} models on keys have no such cap." if more else f"{said}."
 
 
 def _rows(found: Json, zone: tzinfo | None) -> Iterator[tuple[bool, tuple[object, ...]]]:

@@ -41,8 +41,8 @@ def test_caps_are_shown_with_what_is_left_and_until_when() -> None:
     text = quota_text(as_json(quota(picture)), zone=timezone.utc)
 
     used, tokens, _, head, line, _, hidden = text.splitlines()
-    assert used == "Today 60 requests were used, and 30 are left."
-    assert tokens.endswith("more on 2 models and keys without such a cap.")
+    assert used == "Today 60 requests were used, and 30 are left by daily and monthly caps."
+    assert tokens.endswith("; 2 models on keys have no such cap.")
     assert head.split()[:4] == ["model", "key", "cap", "used"]
     assert line.startswith("alpha (all models)")
     assert "90 requests a day" in line
