@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
-from bench import measure
+from bench import decision, measure
 from bench.loop import run
 from bench.measure import Trial
 from bench.processes import Server, wait_until_quiet
@@ -29,7 +29,7 @@ def options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     add = parser.add_argument
     add("--repeat", type=int, default=3, help="runs; medians are shown (default 3)")
     add("--quick", action="store_true", help="small counts and one run, for CI")
-    add("--only", default="", help=f"some of: {','.join(measure.SCENARIOS)}")
+    add("--only", default="", help=f"some of: {','.join(measure.SCENARIOS)}; or decision")
     add("--held", default="200,1000", help="how many slow streams (default 200,1000)")
     add("--subjects", default="gateway,floor", help="one of them alone, if need be")
     add("--model", default="auto", help="the model asked of the gateway (default auto)")
@@ -37,6 +37,8 @@ def options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     add("--json", type=Path, metavar="FILE", help="also write every value there")
     add("--keep", type=Path, metavar="FOLDER", help="keep data and logs in this new folder")
     given = parser.parse_args(arguments)
+    if given.only == "decision":
+        return given
     if unknown := set(filter(None, given.only.split(","))) - measure.SCENARIOS.keys():
         parser.error(f"no scenario {', '.join(sorted(unknown))}")
     return given
@@ -44,6 +46,8 @@ def options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
 
 def main() -> int:
     given = options()
+    if given.only == "decision":
+        return decision.main()
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     # What was started must end with us, however that comes.

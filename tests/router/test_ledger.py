@@ -380,3 +380,15 @@ def test_what_nobody_can_promise_is_not_booked(caps: dict[str, int], latest: flo
     ledger.reserve(b, 10, NOON)
 
     assert ledger.book(b, 10, NOON, NOON + latest) is None
+
+
+def test_places_past_midnight_are_those_of_the_new_day() -> None:
+    ledger, b = MemoryLedger(), bucket(rpm=1, rpd=2)
+    late = at("2026-11-22T23:59:30", "UTC")
+    held(ledger.reserve(b, 1, late))
+
+    booked = [ledger.book(b, 1, late + n, late + 500) for n in range(3)]
+
+    assert [r.at - late if r else None for r in booked] == [62, 124, None]
+    (_, day) = ledger.headroom(b, late + 130).requests
+    assert day.left == 0
