@@ -32,6 +32,8 @@ class ErrorKind(str, Enum):
     UNREACHABLE = "unreachable"
     STREAM_BROKEN = "stream_broken"
     CLIENT_GONE = "client_gone"
+    HEDGED_OUT = "overtaken"
+    """No failure: the call beside it answered first, and this one was ended."""
 
 
 class Bench(str, Enum):
@@ -136,6 +138,9 @@ POLICY: Mapping[ErrorKind, Policy] = MappingProxyType(
         ErrorKind.CLIENT_GONE: Policy(
             Bench.NOTHING, Until.NONE, 0, True, 499, "api_error", "client_closed_request"
         ),
+        ErrorKind.HEDGED_OUT: Policy(
+            Bench.NOTHING, Until.NONE, None, True, 502, "upstream_error", "overtaken"
+        ),
     }
 )
 
@@ -146,7 +151,8 @@ class UpstreamError(Exception):
     ``message`` is the provider's own reason, short and free of secrets.
     ``retry_after`` is a wait the provider stated, in seconds. ``bench`` overrides the
     policy's scope when the provider says more (a limit per key, say). ``limit`` is a
-    cap or window size that the provider named, in its own unit.
+    cap or window size that the provider named, in its own unit. ``unsent`` is certain that
+    nothing of the call has left: it costs nothing, whatever the policy says.
     """
 
     def __init__(
@@ -158,6 +164,7 @@ class UpstreamError(Exception):
         retry_after: float | None = None,
         bench: Bench | None = None,
         limit: int | None = None,
+        unsent: bool = False,
     ) -> None:
         super().__init__(message)
         self.kind = kind
@@ -166,6 +173,7 @@ class UpstreamError(Exception):
         self.retry_after = retry_after
         self.bench = bench
         self.limit = limit
+        self.unsent = unsent
 
     @property
     def policy(self) -> Policy:

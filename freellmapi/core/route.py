@@ -109,10 +109,17 @@ class Attempt:
     spent: bool = True
     opens_at: float | None = None
     """When the wait that the failure stated or stands for is over, in epoch seconds."""
+    streamed: bool = field(default=False, compare=False)
+    """Whether a stream was asked for; the log does not keep it."""
 
     @property
     def ref(self) -> str:
         return f"{self.provider}/{self.model}"
+
+    @property
+    def failed(self) -> bool:
+        """Whether it ended in an error; being overtaken by another call is none."""
+        return self.error is not None and self.error is not ErrorKind.HEDGED_OUT
 
 
 class TokenStream(Protocol):
@@ -136,13 +143,14 @@ class Outcome:
 
     @property
     def failed(self) -> tuple[Attempt, ...]:
-        return tuple(a for a in self.attempts if a.error is not None)
+        return tuple(a for a in self.attempts if a.failed)
 
     @property
     def standing(self) -> tuple[Attempt, ...]:
         """The last call to each candidate, where it failed: what holds by now."""
-        last = {(a.ref, a.key_id): a for a in self.attempts}
-        return tuple(a for a in last.values() if a.error is not None)
+        judged = (a for a in self.attempts if a.error is not ErrorKind.HEDGED_OUT)
+        last = {(a.ref, a.key_id): a for a in judged}
+        return tuple(a for a in last.values() if a.failed)
 
     def then(self, attempt: Attempt) -> Outcome:
         return replace(self, attempts=(*self.attempts, attempt))

@@ -26,6 +26,7 @@ from freellmapi.providers.origins import Origin, Pool, Proxies
 READ_BYTES = 65_536
 MAX_HEAD_BYTES = 256 * 1024
 MAX_BODY_BYTES = 64 * 1024 * 1024
+GONE = "the client has left"
 USER_AGENT = f"freellmapi/{__version__}"
 
 
@@ -63,7 +64,7 @@ def _mapped(cancel: Cancellation | None) -> Iterator[None]:
         yield
     except (OSError, HTTPParseError, _TimedOut, RuntimeError, UnicodeError, zlib.error) as exc:
         if cancel is not None and cancel.cancelled:
-            raise UpstreamError(ErrorKind.CLIENT_GONE, "the client has left") from exc
+            raise UpstreamError(ErrorKind.CLIENT_GONE, GONE) from exc
         raise _upstream_error(exc) from exc
 
 
@@ -237,8 +238,13 @@ class Transport:
 
     def _connect(self, pool: Pool, timeout: float, cancel: Cancellation) -> tuple[Any, bool]:
         # The bound covers DNS, TCP, the proxy's CONNECT and the TLS handshake together.
-        with gevent.Timeout(timeout, _TimedOut), _interruptible(cancel):
-            return pool.connection(timeout)
+        try:
+            with gevent.Timeout(timeout, _TimedOut), _interruptible(cancel):
+                return pool.connection(timeout)
+        except ConnectionAbortedError as exc:
+            if not cancel.cancelled:
+                raise
+            raise UpstreamError(ErrorKind.CLIENT_GONE, GONE, unsent=True) from exc
 
     def _exchange(
         self,

@@ -15,7 +15,7 @@ from freellmapi.providers.chunks import as_chunks, usage_dict
 from freellmapi.providers.classify import classify
 from freellmapi.providers.transport import Response
 from freellmapi.providers.wire import Rescues, Wire
-from freellmapi.router.call import Call, Tools
+from freellmapi.router.call import OVERTAKEN, Call, Tools
 from freellmapi.router.conformance import misfit, unfenced
 from freellmapi.router.settings import RouterSettings
 from freellmapi.router.stream import AnswerStream, Rechunked
@@ -73,18 +73,21 @@ class Ask:
         reservation: Reservation,
         turn: Turn,
         cancel: Cancellation,
+        claim: Callable[[], bool],
     ) -> Answer:
         """The answer to the request in this form; ``UpstreamError`` when there is none.
 
-        Either way the call is settled and judged, now or when its stream ends.
+        Either way the call is settled and judged, now or when its stream ends. ``claim``
+        is asked once, when an answer has come: False if another's was taken before.
         """
         self._tools.cooldowns.begin(candidate)
-        call = Call(self._tools, candidate, reservation)
+        call = Call(self._tools, candidate, reservation, form.stream, claim)
         try:
             return self._ask(form, call, turn, cancel)
         except UpstreamError as error:
-            self._over(call.failed(error))
-            raise
+            meant = _overtaken(error) if cancel.overtaken else error
+            self._over(call.failed(meant))
+            raise meant from error.__cause__
         except BaseException:
             call.abandoned()
             raise
@@ -181,6 +184,13 @@ class Ask:
         stream.begin(deadline - clock.monotonic())
         call.streaming()
         return Answer(candidate, stream=stream)
+
+
+def _overtaken(error: UpstreamError) -> UpstreamError:
+    """What it means that nobody waits for this call any more, while the client does."""
+    if error.kind is not ErrorKind.CLIENT_GONE:
+        return error
+    return UpstreamError(ErrorKind.HEDGED_OUT, OVERTAKEN, unsent=error.unsent)
 
 
 def _counted(completion: Completion, prompt: int) -> Completion:

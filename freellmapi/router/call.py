@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from freellmapi.core.catalog import Model, Provider
 from freellmapi.core.chat import ChatRequest
@@ -15,8 +15,11 @@ from freellmapi.providers.endpoints import Endpoints
 from freellmapi.providers.transport import Transport
 from freellmapi.providers.wire import Wire
 from freellmapi.router.cooldowns import Cooldowns
+from freellmapi.router.hedge import Hedging
 from freellmapi.router.ledger import Ledger
 from freellmapi.router.stream import StreamEnd
+
+OVERTAKEN = "another candidate answered first"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,32 +40,45 @@ class Tools:
     """Told of every call once it is over; with the seconds to its first token, of a stream."""
     inlined: Callable[[ChatRequest, Provider, Model], ChatRequest] = lambda chat, *to: chat
     """The request with its images in it, where a provider fetches none itself."""
+    hedging: Hedging = field(default_factory=Hedging)
+    """When the first byte is late, and how many second candidates were asked for it."""
 
 
 class Call:
     """The bookkeeping of one upstream call: settled and judged exactly once."""
 
-    def __init__(self, tools: Tools, candidate: Candidate, reservation: Reservation) -> None:
+    def __init__(
+        self,
+        tools: Tools,
+        candidate: Candidate,
+        reservation: Reservation,
+        streamed: bool,
+        claim: Callable[[], bool],
+    ) -> None:
         self.candidate = candidate
         self._tools = tools
         self._reservation = reservation
+        self._streamed = streamed
+        self._claim = claim
         self._started_at = tools.clock.now()
         self._started = tools.clock.monotonic()
         self._first_token: float | None = None
 
     def answered(self, usage: Usage | None) -> Attempt:
-        """A whole answer has come."""
+        """A whole answer has come; ``HEDGED_OUT`` if another was taken before."""
+        self._check_claim()
         self._tools.ledger.settle(self._reservation, usage, spent=True)
         self._well()
         return self._record(usage=usage)
 
     def failed(self, error: UpstreamError) -> Attempt:
-        spent = error.policy.spent
+        spent = error.policy.spent and not error.unsent
         self._tools.ledger.settle(self._reservation, None, spent=spent)
         return self._record(error=error, opens_at=self._judge(error), spent=spent)
 
     def streaming(self) -> None:
-        """The first token of a stream has come."""
+        """The first token of a stream has come; ``HEDGED_OUT`` as for ``answered``."""
+        self._check_claim()
         self._first_token = self._tools.clock.monotonic() - self._started
         self._tools.cooldowns.answers(self.candidate)
 
@@ -74,6 +90,10 @@ class Call:
             return self._record(usage=end.usage)
         return self._record(error=end.error, opens_at=self._judge(end.error), usage=end.usage)
 
+    def _check_claim(self) -> None:
+        if not self._claim():
+            raise UpstreamError(ErrorKind.HEDGED_OUT, OVERTAKEN)
+
     def _well(self) -> None:
         self._tools.cooldowns.succeeded(self.candidate)
         self._tools.on_answer(self.candidate)
@@ -81,7 +101,7 @@ class Call:
     def _judge(self, error: UpstreamError) -> float | None:
         """Bench what the failure speaks for; when that wait is over, if it is a stated one."""
         tools = self._tools
-        if error.kind is ErrorKind.CLIENT_GONE:
+        if error.kind in (ErrorKind.CLIENT_GONE, ErrorKind.HEDGED_OUT):
             tools.cooldowns.ended(self.candidate)
             return None
         bench = tools.cooldowns.failed(self.candidate, error)
@@ -112,6 +132,7 @@ class Call:
             usage=usage,
             spent=spent,
             opens_at=opens_at,
+            streamed=self._streamed,
         )
         self._tools.on_call_over(attempt, self._first_token)
         return attempt

@@ -4,24 +4,25 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import replace
+from functools import partial
 
 from freellmapi.core.cancel import Cancellation
 from freellmapi.core.chat import ChatRequest
 from freellmapi.core.errors import ErrorKind, UpstreamError
 from freellmapi.core.route import Attempt, Candidate, Outcome, Reservation, RoutePlan, TokenStream
-from freellmapi.router.ask import Ask, Turn
+from freellmapi.router.ask import Answer, Ask, Turn
 from freellmapi.router.call import Tools
 from freellmapi.router.continuation import requests_for_the_rest
+from freellmapi.router.hedge import rivals
 from freellmapi.router.lookahead import Lookahead
 from freellmapi.router.plan import capped, tokens_to_reserve
+from freellmapi.router.race import Race, Start
+from freellmapi.router.retry import pause_before_retry
 from freellmapi.router.settings import RouterSettings
 from freellmapi.router.waiting import Booked, wait_until
 
-RETRY_PAUSE = 0.25
-"""Seconds before the same candidate is asked once more."""
-RETRIED_FOR_LOYALTY = (500, 502, None)
-"""Statuses after which a named model is worth a second try; None is a reset connection."""
-WORTH_A_SECOND_TRY = frozenset({ErrorKind.SERVER_ERROR, ErrorKind.BAD_ANSWER})
+RIVALS = 32
+"""Next candidates among which the one beside a late one is chosen."""
 
 
 class Execution:
@@ -43,6 +44,9 @@ class Execution:
         self._settings = settings
         self._cancel = cancel
         self._loyal = loyal
+        self._asked = 0
+        if settings.hedging:
+            tools.hedging.came(tools.clock.now())
         self._ask = Ask(tools, chat, settings, self._over)
         self._deadline = tools.clock.monotonic() + settings.attempt_budget
         self._tries_left = settings.max_attempts
@@ -55,17 +59,17 @@ class Execution:
         """
         first = (booked.candidate,) if booked else ()
         upcoming = Lookahead(itertools.chain(first, plan.candidates))
-        asked = 0
+        self._asked = 0
         for candidate in upcoming:
-            reservation = booked.reservation if booked and not asked else self._reserve(candidate)
+            reservation = booked.reservation if booked else self._reserve(candidate)
             booked = None
             if reservation is None:
                 plan.skipped.append(capped(candidate, self._opens_at(candidate)))
                 continue
-            if not self._may_try(asked) or (asked and self._is_benched(candidate)):
+            if not self._may_try() or (self._asked and self._is_benched(candidate)):
                 self._tools.ledger.settle(reservation, None, spent=False)
                 continue
-            asked += 1
+            self._asked += 1
             error = self._try(candidate, reservation, upcoming)
             if error is None:
                 break
@@ -92,11 +96,11 @@ class Execution:
         """Whether attempts are left for another round, and somebody to answer to."""
         return self._tries_left > 0 and not self._cancel.cancelled
 
-    def _may_try(self, asked: int) -> bool:
+    def _may_try(self) -> bool:
         """Whether budget and attempts allow one more; a failover is always allowed."""
         if self._tries_left <= 0 or self._cancel.cancelled:
             return False
-        return asked < 2 or self._tools.clock.monotonic() < self._deadline
+        return self._asked < 2 or self._tools.clock.monotonic() < self._deadline
 
     def _is_benched(self, candidate: Candidate) -> bool:
         """Whether a failure since it was drawn speaks for this candidate too."""
@@ -112,7 +116,7 @@ class Execution:
         self, candidate: Candidate, reservation: Reservation, upcoming: Lookahead
     ) -> UpstreamError | None:
         """Ask one candidate, once more where that is worth it; None when it answered."""
-        error = self._in_any_form(candidate, reservation, last=not upcoming.has_more())
+        error = self._in_any_form(candidate, reservation, upcoming)
         if error is None:
             return None
         pause = self._pause_before_retry(candidate, error, upcoming)
@@ -123,46 +127,32 @@ class Execution:
         again = None if self._cancel.cancelled else self._reserve(candidate)
         if again is None:
             return error
-        return self._in_any_form(candidate, again, last=not upcoming.has_more())
+        return self._in_any_form(candidate, again, upcoming)
 
     def _in_any_form(
-        self, candidate: Candidate, reservation: Reservation, *, last: bool
+        self, candidate: Candidate, reservation: Reservation, upcoming: Lookahead
     ) -> UpstreamError | None:
         """The request, or its next form when the candidate refuses the first one."""
-        error = self._attempt(self._forms[0], candidate, reservation, last)
+        error = self._attempt(self._forms[0], candidate, reservation, upcoming)
         for form in self._forms[1:]:
             if error is None or error.kind is not ErrorKind.REQUEST_REFUSED:
                 break
             again = self._reserve(candidate)
             if again is None:
                 break
-            error = self._attempt(form, candidate, again, last)
+            error = self._attempt(form, candidate, again, upcoming)
         return error
 
     def _pause_before_retry(
         self, candidate: Candidate, error: UpstreamError, upcoming: Lookahead
     ) -> float | None:
-        """Seconds after which the same candidate is asked again; None: it is not.
-
-        Once a request: where it is the last there is, or where the caller is loyal to its
-        model and only another model would come next.
-        """
+        """Seconds after which the same candidate is asked again, once a request; or None."""
+        # Looked at first, since to look may pass over who is at a cap.
         following = upcoming.peek()
         if self._retried or self._cancel.cancelled:
             return None
-        if following is not None and (
-            not self._loyal or following.model.family == candidate.model.family
-        ):
-            return None
-        if error.kind is ErrorKind.RATE_LIMITED:
-            wait = error.retry_after
-            near = wait is not None and wait <= self._settings.patience
-            return wait if near and self._loyal else None
-        if error.kind not in WORTH_A_SECOND_TRY or error.retry_after is not None:
-            return None
-        if following is None:
-            return RETRY_PAUSE
-        return RETRY_PAUSE if error.status in RETRIED_FOR_LOYALTY else None
+        patience = self._settings.patience
+        return pause_before_retry(candidate, error, following, loyal=self._loyal, patience=patience)
 
     def _reserve(self, candidate: Candidate) -> Reservation | None:
         tools = self._tools
@@ -177,13 +167,20 @@ class Execution:
         )
 
     def _attempt(
-        self, form: ChatRequest, candidate: Candidate, reservation: Reservation, last: bool
+        self,
+        form: ChatRequest,
+        candidate: Candidate,
+        reservation: Reservation,
+        upcoming: Lookahead,
     ) -> UpstreamError | None:
         """Ask one candidate; the outcome holds its answer unless an error is returned."""
-        self._tries_left -= 1
-        turn = Turn(not self.outcome.attempts, last, self._deadline)
+        start = self._start(form, candidate, reservation, upcoming)
+        late_after = self._late_after(candidate, upcoming)
         try:
-            answer = self._ask(form, candidate, reservation, turn, self._cancel)
+            if late_after is None:
+                answer = start(self._cancel, lambda: True)
+            else:
+                answer = self._side_by_side(start, late_after, candidate, upcoming)
         except UpstreamError as error:
             return error
         self.outcome = replace(
@@ -192,6 +189,53 @@ class Execution:
             completion=answer.completion,
             stream=answer.stream,
         )
+        return None
+
+    def _start(
+        self,
+        form: ChatRequest,
+        candidate: Candidate,
+        reservation: Reservation,
+        upcoming: Lookahead,
+    ) -> Start:
+        """One attempt, ready to begin."""
+        self._tries_left -= 1
+        turn = Turn(not self.outcome.attempts, not upcoming.has_more(), self._deadline)
+        return partial(self._ask, form, candidate, reservation, turn)
+
+    def _late_after(self, candidate: Candidate, upcoming: Lookahead) -> float | None:
+        """Seconds after which a second candidate is asked beside this one; None: never."""
+        if not self._settings.hedging or len(self._forms) > 1 or not self._may_hedge():
+            return None
+        late_after = self._tools.hedging.late_after(candidate.ref, self._chat.stream)
+        return late_after if late_after is not None and upcoming.has_more() else None
+
+    def _may_hedge(self) -> bool:
+        return self._tries_left > 0 and self._tools.hedging.allows(self._settings.hedging_share)
+
+    def _side_by_side(
+        self, start: Start, late_after: float, candidate: Candidate, upcoming: Lookahead
+    ) -> Answer:
+        """The answer of whoever is first: this candidate, or the one asked when it is late."""
+        race = Race(self._cancel)
+        try:
+            return race.run(start, late_after, lambda: self._rival(candidate, upcoming))
+        except UpstreamError:
+            for error in race.errors[1:]:
+                self._limit_tries(error)
+            raise
+
+    def _rival(self, late: Candidate, upcoming: Lookahead) -> Start | None:
+        """The candidate that is asked beside a late one, out of its turn; None: nobody is."""
+        if not self._may_hedge():
+            return None
+        for rival in rivals(late, upcoming.some(RIVALS), loyal=self._loyal):
+            reservation = None if self._is_benched(rival) else self._reserve(rival)
+            if reservation is not None:
+                upcoming.take(rival)
+                self._asked += 1
+                self._tools.hedging.hedged()
+                return self._start(self._forms[0], rival, reservation, upcoming)
         return None
 
     def _over(self, attempt: Attempt) -> None:

@@ -12,7 +12,7 @@ from freellmapi.core.cancel import Cancellation
 from freellmapi.core.catalog import Model
 from freellmapi.core.chat import ChatRequest
 from freellmapi.core.errors import ErrorKind, GatewayError, UpstreamError
-from freellmapi.core.route import Candidate, Outcome, RoutePlan, TokenStream
+from freellmapi.core.route import Attempt, Candidate, Outcome, RoutePlan, TokenStream
 from freellmapi.router.call import Tools
 from freellmapi.router.configuration import Configuration
 from freellmapi.router.continuation import is_resumable
@@ -66,7 +66,7 @@ class Gateway:
             tools,
             on_failure=self._learn,
             on_answer=health.answered,
-            on_call_over=self.preferences.measurements.record,
+            on_call_over=self._call_over,
         )
         self.windows: dict[str, int] = {}
         """Model ref -> context window learned from a refusal, in tokens."""
@@ -235,6 +235,11 @@ class Gateway:
         snapshot = self.configuration.snapshot
         any_key = any(key.usable for keys in snapshot.keys.values() for key in keys)
         return failure(chat, outcome, decided.skipped, any_key, self.tools.clock.now())
+
+    def _call_over(self, attempt: Attempt, first_token: float | None) -> None:
+        self.preferences.measurements.record(attempt, first_token)
+        if self.configuration.snapshot.settings.hedging:
+            self.tools.hedging.record(attempt, first_token)
 
     def _learn(self, candidate: Candidate, error: UpstreamError) -> None:
         """What a failure teaches beyond its bench."""

@@ -29,3 +29,13 @@ class Lookahead:
         if not self._peeked:
             self._peeked.extend(itertools.islice(self._candidates, 1))
         return self._peeked[0] if self._peeked else None
+
+    def some(self, count: int) -> tuple[Candidate, ...]:
+        """The next ones, up to so many, which stay the next ones."""
+        missing = max(count - len(self._peeked), 0)
+        self._peeked.extend(itertools.islice(self._candidates, missing))
+        return tuple(self._peeked[:count])
+
+    def take(self, candidate: Candidate) -> None:
+        """One of ``some`` out of its turn."""
+        self._peeked.remove(candidate)

@@ -30,6 +30,8 @@ class RouterSettings:
     probe_interval: float = 300
     log_retention_days: float = 90
     hedging: bool = False
+    hedging_share: float = 0.05
+    """Of a day's requests, at most; a share, not seconds."""
 
     def merged(self, given: Mapping[str, Any]) -> tuple[RouterSettings, tuple[str, ...]]:
         """These settings with the given ones, and a sentence for each that is not usable."""
@@ -46,7 +48,7 @@ class RouterSettings:
 
 
 _CHOICES = {"strategy": STRATEGIES, "stream_recovery": RECOVERIES}
-_MAY_BE_ZERO = {"max_wait", "patience", "probe_interval", "sticky_ttl"}
+_MAY_BE_ZERO = {"max_wait", "patience", "probe_interval", "sticky_ttl", "hedging_share"}
 
 
 def _problem(name: str, value: object, known: Mapping[str, Any]) -> str | None:
@@ -64,6 +66,8 @@ def _problem(name: str, value: object, known: Mapping[str, Any]) -> str | None:
         return f"settings.{name} is {value!r}, not a number."
     if name == "max_attempts" and (not isinstance(value, int) or not 1 <= value <= 100):
         return f"settings.{name} is {value!r}; it is a whole number from 1 to 100."
+    if name == "hedging_share" and not 0 <= value <= 1:
+        return f"settings.{name} is {value!r}; it is a share from 0 to 1."
     # Written so that NaN, which TOML can say, is out of range too.
     if not 0 <= value <= 1e6 or (value == 0 and name not in _MAY_BE_ZERO):
         return f"settings.{name} is {value!r}, which is out of range."

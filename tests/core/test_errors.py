@@ -25,6 +25,7 @@ RESPONSES = [
     (K.UNREACHABLE, B.PROVIDER, U.LADDER, None, False),
     (K.STREAM_BROKEN, B.KEY_MODEL, U.LADDER, None, True),
     (K.CLIENT_GONE, B.NOTHING, U.NONE, 0, True),
+    (K.HEDGED_OUT, B.NOTHING, U.NONE, None, True),
 ]
 
 # kind, and what the client sees when every candidate ends so
@@ -44,6 +45,7 @@ SEEN = [
     (K.UNREACHABLE, 502, "provider_unreachable"),
     (K.STREAM_BROKEN, 502, "stream_interrupted"),
     (K.CLIENT_GONE, 499, "client_closed_request"),
+    (K.HEDGED_OUT, 502, "overtaken"),
 ]
 
 

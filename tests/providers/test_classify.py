@@ -40,6 +40,7 @@ def test_the_table_is_broad_and_its_rows_are_named_once() -> None:
     assert {case.kind for case in CASES} >= set(ErrorKind) - {
         ErrorKind.STREAM_BROKEN,
         ErrorKind.CLIENT_GONE,
+        ErrorKind.HEDGED_OUT,
     }
 
 

@@ -54,7 +54,9 @@ SETTINGS = {"first_byte_timeout": 0.4, "last_first_byte_timeout": 0.8, "idle_tim
 class House:
     """A gateway over two custom providers, with its database and log in a real file."""
 
-    def __init__(self, folder: Path, alpha: FakeProvider, beta: FakeProvider) -> None:
+    def __init__(
+        self, folder: Path, alpha: FakeProvider, beta: FakeProvider, **settings: Any
+    ) -> None:
         self.alpha, self.beta = alpha, beta
         clock, vault = SystemClock(), Vault(bytes(32))
         self.database = Database.open(f"sqlite:///{folder}/t.db")
@@ -72,7 +74,7 @@ class House:
                     _custom("beta", beta, key="none"),
                 ),
                 chain=("alpha/m", "beta/m"),
-                settings=SETTINGS,
+                settings=SETTINGS | settings,
             ),
         )
         self.transport = Transport(clock)
@@ -125,6 +127,16 @@ def _custom(id: str, fake: FakeProvider, key: str) -> dict[str, Any]:
 def house(tmp_path: Path) -> Iterator[House]:
     with ExitStack() as stack:
         house = House(tmp_path, *(stack.enter_context(FakeProvider()) for _ in range(2)))
+        stack.callback(house.close)
+        yield house
+
+
+@pytest.fixture
+def hedging_house(tmp_path: Path) -> Iterator[House]:
+    with ExitStack() as stack:
+        alpha, beta = (stack.enter_context(FakeProvider()) for _ in range(2))
+        more: dict[str, Any] = {"first_byte_timeout": 5, "hedging": True, "hedging_share": 0.1}
+        house = House(tmp_path, alpha, beta, **more)
         stack.callback(house.close)
         yield house
 
@@ -335,3 +347,29 @@ def test_a_plan_does_no_io(house: House) -> None:
     assert [c.ref for c in plan.candidates] == ["alpha/m", "beta/m"]
     assert house.alpha.connections == 0
     assert house.rows() == ()
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
+def test_a_late_answer_is_overtaken_and_the_row_shows_both(
+    hedging_house: House, stream: bool
+) -> None:
+    house = hedging_house
+    house.alpha.script = [*(says("hi") for _ in range(10)), hangs()]
+    house.beta.script = [says("quick", usage=(9, 2))]
+
+    for _ in range(11):
+        outcome = house.run(chat(stream=stream))
+        if outcome.stream is not None:
+            list(outcome.stream)
+
+    row = house.rows()[0]
+    assert (row.status, row.error, row.provider) == (200, None, "beta")
+    assert (row.prompt_tokens, row.completion_tokens, row.exact) == (9, 2, True)
+    assert sorted(trail(row)) == [("alpha", ErrorKind.HEDGED_OUT), ("beta", None)]
+    assert len(house.beta.requests) == 1
+
+
+def test_nothing_is_learned_of_waits_while_hedging_is_off(house: House) -> None:
+    for _ in range(10):
+        house.run()
+    assert house.gateway.tools.hedging.late_after("alpha/m", False) is None

@@ -16,6 +16,8 @@ from freellmapi.router.settings import RouterSettings
         ("connect_timeout", 2.5),
         ("max_attempts", 1),
         ("hedging", True),
+        ("hedging_share", 0),
+        ("hedging_share", 0.5),
         ("log_retention_days", 7),
     ],
 )
@@ -32,6 +34,8 @@ def test_a_usable_value_is_taken(name: str, value: object) -> None:
         ("strategy", "best", "one of priority"),
         ("strategy", ["fast"], "one of"),
         ("hedging", 1, "not true or false"),
+        ("hedging_share", 1.5, "a share from 0 to 1"),
+        ("hedging_share", float("nan"), "a share from 0 to 1"),
         ("max_wait", "15", "not a number"),
         ("max_wait", True, "not a number"),
         ("max_wait", None, "not a number"),
