@@ -6,6 +6,7 @@ import atexit
 import logging
 import uuid
 from collections.abc import Callable
+from pathlib import Path
 from random import Random
 
 from flask import Flask, Response, g
@@ -17,6 +18,7 @@ from freellmapi.background import Background, off_hub
 from freellmapi.config_file import ConfigFile, read_config
 from freellmapi.core.clock import Clock, SystemClock
 from freellmapi.core.errors import SettingsError
+from freellmapi.dashboard import frame
 from freellmapi.providers.endpoints import Endpoints
 from freellmapi.providers.images import Images
 from freellmapi.providers.local import LocalModel, LocalSettings
@@ -35,7 +37,8 @@ from freellmapi.router.preferences import Preferences
 from freellmapi.router.restore import restore
 from freellmapi.router.views import bp as routes
 from freellmapi.services import EXTENSION, Services
-from freellmapi.settings import Settings
+from freellmapi.settings import Settings, checkout_root
+from freellmapi.storage.accounts import AccountStore
 from freellmapi.storage.config import ConfigStore
 from freellmapi.storage.db import Database
 from freellmapi.storage.keys import DuplicateKey, KeyStore
@@ -43,7 +46,7 @@ from freellmapi.storage.measurements import MeasurementStore
 from freellmapi.storage.request_log import RequestLog
 from freellmapi.storage.rollups import Rollups
 from freellmapi.storage.tokens import TokenStore
-from freellmapi.storage.vault import Vault, parse_key, verify
+from freellmapi.storage.vault import Vault, parse_key, session_key, verify
 
 log = logging.getLogger(__name__)
 
@@ -101,6 +104,7 @@ def _assemble(
         database=database,
         keys=keys,
         tokens=tokens,
+        accounts=AccountStore(database, vault, clock),
         config=config,
         request_log=request_log,
         configuration=configuration,
@@ -109,6 +113,7 @@ def _assemble(
         measurements=saved,
         health=key_health,
         gateway=Gateway(configuration, tools, request_log, key_health, preferences),
+        off_hub=off_hub,
     )
 
 
@@ -127,6 +132,7 @@ def create_app(settings: Settings, services: Services | None = None) -> Flask:
         background.start()
         atexit.register(services.close)
         atexit.register(background.stop)
+        frame.announce(services, settings.url)
     app.extensions[EXTENSION] = services
     app.before_request(_name_request(services.new_id))
     app.after_request(_show_request_id)
@@ -134,7 +140,14 @@ def create_app(settings: Settings, services: Services | None = None) -> Flask:
     app.register_blueprint(health.bp)
     app.register_blueprint(routes)
     errors.register(app)
+    key = session_key(parse_key(settings.encryption_key))
+    frame.register(app, services, asset_folder(), key)
     return app
+
+
+def asset_folder() -> Path:
+    """Where ``templates/`` and ``static/`` are: in the checkout, or packed into the wheel."""
+    return checkout_root() or Path(__file__).parent / "_assets"
 
 
 def _name_request(new_id: Callable[[], str]) -> Callable[[], None]:

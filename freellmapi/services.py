@@ -12,9 +12,11 @@ from flask import current_app
 from freellmapi.core.clock import Clock
 from freellmapi.providers.local import LocalModel
 from freellmapi.providers.transport import Transport
+from freellmapi.router.asking import OffHub
 from freellmapi.router.configuration import Configuration
 from freellmapi.router.gateway import Gateway
 from freellmapi.router.health import Health
+from freellmapi.storage.accounts import AccountStore
 from freellmapi.storage.config import ConfigStore
 from freellmapi.storage.db import Database, DatabaseUnavailable
 from freellmapi.storage.keys import KeyStore
@@ -36,6 +38,7 @@ class Services:
     database: Database
     keys: KeyStore
     tokens: TokenStore
+    accounts: AccountStore
     config: ConfigStore
     request_log: RequestLog
     configuration: Configuration
@@ -44,6 +47,8 @@ class Services:
     measurements: MeasurementStore
     health: Health
     gateway: Gateway
+    off_hub: OffHub
+    """Runs a job that blocks or computes for long while other requests go on."""
 
     def close(self) -> None:
         """Stop what runs and flush what is held; in the order that loses nothing."""

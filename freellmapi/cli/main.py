@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from freellmapi import __version__
+from freellmapi.cli.admin import admin
 from freellmapi.cli.chain import chain
 from freellmapi.cli.commands import Group
 from freellmapi.cli.doctor import doctor
@@ -55,7 +56,7 @@ def main(context: click.Context) -> None:
     context.ensure_object(Session)
 
 
-for command in (serve, keys, providers, models, chain, token, explain, quota, doctor):
+for command in (serve, keys, providers, models, chain, token, admin, explain, quota, doctor):
     main.add_command(command)
 for command in (import_keys, export_keys):
     keys.add_command(command)

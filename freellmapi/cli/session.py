@@ -16,6 +16,7 @@ from freellmapi.core.clock import Clock, SystemClock
 from freellmapi.providers.origins import Proxies
 from freellmapi.router.snapshot import ChainEntry, Snapshot
 from freellmapi.settings import Settings
+from freellmapi.storage.accounts import AccountStore
 from freellmapi.storage.config import ChainRow
 from freellmapi.storage.db import Database
 from freellmapi.storage.keys import KeyStore
@@ -80,6 +81,11 @@ class Session:
     def tokens(self) -> TokenStore:
         vault = self.vault
         return TokenStore(self.database, vault, self.clock)
+
+    @cached_property
+    def accounts(self) -> AccountStore:
+        vault = self.vault
+        return AccountStore(self.database, vault, self.clock)
 
     @cached_property
     def services(self) -> Services:

@@ -185,6 +185,19 @@ MIGRATIONS: tuple[Migration, ...] = (
             "counted_tokens = prompt_tokens + completion_tokens",
         ),
     ),
+    Migration(
+        "007-accounts",
+        (
+            """CREATE TABLE accounts (
+                id {id},
+                name TEXT NOT NULL UNIQUE,
+                password TEXT NOT NULL,
+                epoch INTEGER NOT NULL,
+                created_at DOUBLE PRECISION NOT NULL,
+                changed_at DOUBLE PRECISION NOT NULL
+            )""",
+        ),
+    ),
 )
 
 

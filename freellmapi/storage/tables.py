@@ -64,6 +64,17 @@ client_tokens = Table(
     Column("revoked_at", Double),
 )
 
+accounts = Table(
+    "accounts",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("password", Text, nullable=False),
+    Column("epoch", Integer, nullable=False),
+    Column("created_at", Double, nullable=False),
+    Column("changed_at", Double, nullable=False),
+)
+
 settings = Table(
     "settings",
     metadata,

@@ -71,6 +71,11 @@ def parse_key(text: str | None) -> bytes:
     raise SettingsError(f"ENCRYPTION_KEY {wrong}; make one with: {MAKE_KEY}")
 
 
+def session_key(key: bytes) -> bytes:
+    """What the dashboard's cookies are signed with: of ENCRYPTION_KEY, but no way back to it."""
+    return _subkey(key, b"freellmapi session v1")
+
+
 def verify(database: Database, vault: Vault) -> None:
     """Makes sure that the vault's key is the one this database was begun with.
 

@@ -1,0 +1,1 @@
+"""The pages for the owner: accounts, frame, and one module a page."""

@@ -1,0 +1,60 @@
+"""What every answer for a browser carries, and its compression."""
+
+from __future__ import annotations
+
+import gzip
+
+from flask import Flask, Response, request
+
+_CSP = "; ".join(
+    (
+        "default-src 'self'",
+        "img-src 'self' data: blob:",
+        "object-src 'none'",
+        "base-uri 'none'",
+        "form-action 'self'",
+        "frame-ancestors 'none'",
+    )
+)
+_SECURITY = {
+    "Content-Security-Policy": _CSP,
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
+    "Referrer-Policy": "same-origin",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+}
+_SMALLEST = 1_000
+_LEVEL = 5
+"""A page of 150 KB takes some 2 ms at this level, and is a tenth as large."""
+_TYPES = ("text/html", "application/json", "text/csv")
+
+
+def register(app: Flask) -> None:
+    app.after_request(finish)
+
+
+def finish(response: Response) -> Response:
+    """Nothing on ``/v1``: its clients are programs, and its streams must not be held up."""
+    if request.path == "/v1" or request.path.startswith("/v1/"):
+        return response
+    for name, value in _SECURITY.items():
+        response.headers.setdefault(name, value)
+    response.headers.setdefault("Cache-Control", "no-store")
+    return _compressed(response)
+
+
+def takes_gzip() -> bool:
+    return request.accept_encodings.quality("gzip") > 0
+
+
+def _compressed(response: Response) -> Response:
+    if response.mimetype not in _TYPES or response.is_streamed or response.direct_passthrough:
+        return response
+    response.vary.add("Accept-Encoding")
+    body = response.get_data()
+    if not takes_gzip() or len(body) < _SMALLEST or response.content_encoding:
+        return response
+    response.set_data(gzip.compress(body, _LEVEL, mtime=0))
+    response.content_encoding = "gzip"
+    return response

@@ -1,0 +1,60 @@
+"""What the tokens would have cost: a dated list of about what comparable models are sold for."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib.resources import files
+from types import MappingProxyType
+
+from freellmapi.core.catalog import Catalog
+from freellmapi.providers.catalog_file import family_of
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+MILLION = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """US dollars for a million tokens, and what kind of model that is the price of."""
+
+    input: float
+    output: float
+    like: str
+
+    def of(self, prompt_tokens: int, completion_tokens: int) -> float:
+        """Dollars for so many tokens."""
+        return (prompt_tokens * self.input + completion_tokens * self.output) / MILLION
+
+
+@dataclass(frozen=True, slots=True)
+class PriceList:
+    """By family. ``checked`` is the day (ISO) on which the list was written."""
+
+    source: str
+    checked: str
+    by_family: Mapping[str, Price]
+
+    def price(self, catalog: Catalog, provider: str, model: str) -> Price | None:
+        """None for a model that is on no list: unknown, and not free."""
+        known = catalog.by_ref.get(f"{provider}/{model}")
+        return self.by_family.get(known.family if known else family_of(model))
+
+
+@lru_cache(maxsize=1)
+def price_list() -> PriceList:
+    """The list that comes with the program, read once."""
+    text = (files("freellmapi.dashboard") / "prices.toml").read_text("utf-8")
+    data = tomllib.loads(text)
+    by_family = {
+        family: Price(float(entry["input"]), float(entry["output"]), entry["like"])
+        for entry in data["price"]
+        for family in entry["families"]
+    }
+    return PriceList(data["source"], str(data["checked"]), MappingProxyType(by_family))

@@ -1,0 +1,178 @@
+"""The dashboard's frame in a real browser, through gunicorn: accounts, theme, phone, mishaps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, expect
+
+from tests.e2e import browser as harness
+from tests.e2e.browser import PASSWORD, PHONE, Person, axe, shot, too_wide
+from tests.e2e.server import Server, config
+
+pytestmark = [
+    pytest.mark.e2e,
+    pytest.mark.skipif(harness.chromium() is None, reason="there is no Chromium here"),
+]
+
+PAGES = ("keys", "chain", "playground", "analytics", "settings", "account")
+CAPS = {"rpm": 30, "rpd": 1000, "tpd": 3_000_000}
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with harness.launched() as browser:
+        yield browser
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server with an account."""
+    folder = tmp_path_factory.mktemp("dashboard")
+    with Server(folder, config({"lab": "http://127.0.0.1:9/v1"}, limits=CAPS)) as server:
+        server.cli("admin", "create", "ada", "--password-stdin", stdin=f"{PASSWORD}\n")
+        yield server
+
+
+@pytest.fixture
+def person(browser: Browser, server: Server) -> Iterator[Person]:
+    person = Person(browser, server)
+    person.log_in()
+    person.page.wait_for_url("**/keys")
+    yield person
+    person.close()
+    assert person.complaints == []
+
+
+def test_a_first_visit_makes_the_account(browser: Browser, tmp_path: Path) -> None:
+    with Server(tmp_path, config({"lab": "http://127.0.0.1:9/v1"})) as server:
+        assert "setup code" in server.log()
+        person = Person(browser, server)
+        person.page.goto("/")
+        shot(person.page, "setup")
+        assert axe(person.page) == []
+        person.set_up()
+        expect(person.page.get_by_role("heading", name="Keys", exact=True)).to_be_visible()
+        person.close()
+    assert person.complaints == []
+
+
+def test_a_wrong_password_is_said_at_its_field(browser: Browser, server: Server) -> None:
+    person = Person(browser, server)
+    person.log_in("wrong horse")
+    expect(person.page.get_by_text("do not belong together")).to_be_visible()
+    expect(person.page.get_by_label("Name")).to_have_value("ada")
+    shot(person.page, "login-wrong")
+    assert axe(person.page) == []
+    person.close()
+    # Chromium itself notes the 422 in its console.
+    assert [c for c in person.complaints if "422" not in c] == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("page", PAGES)
+def test_a_page_is_accessible_and_fits(
+    browser: Browser, person: Person, page: str, scheme: str
+) -> None:
+    person.page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
+    person.page.goto(f"/{page}")
+    shot(person.page, f"{page}-{scheme}")
+    assert axe(person.page) == []
+    assert too_wide(person.page) <= 0
+    person.page.set_viewport_size({"width": PHONE["width"], "height": PHONE["height"]})
+    shot(person.page, f"{page}-{scheme}-phone")
+    assert axe(person.page) == []
+    assert too_wide(person.page) <= 0
+
+
+def test_the_theme_is_kept(person: Person) -> None:
+    page = person.page
+    page.get_by_label("Account and theme").click()
+    shot(page, "menu")
+    page.get_by_role("button", name="Dark").click()
+    assert page.evaluate("getComputedStyle(document.body).colorScheme") == "dark"
+    page.goto("/chain")
+    assert page.locator("html").get_attribute("data-theme") == "dark"
+
+
+def test_control_k_finds_pages_and_models(person: Person) -> None:
+    page = person.page
+    page.keyboard.press("Control+k")
+    search = page.get_by_role("combobox", name="Search")
+    search.fill("lab m")
+    expect(page.get_by_role("option").first).to_contain_text("Model")
+    shot(page, "palette")
+    assert axe(page) == []
+    search.fill("play")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/playground")
+
+
+def test_an_expired_session_is_renewed_over_the_page(person: Person) -> None:
+    page = person.page
+    person.context.clear_cookies(name="freellmapi_session")
+    page.evaluate(
+        """async () => {
+          const api = await import(document.querySelector('link[href$="lib/api.js"]').href);
+          window.answer = null;
+          api.post("/api/route/explain", {model: "auto"}).then((a) => (window.answer = a));
+        }"""
+    )
+    expect(page.get_by_role("dialog", name="Log in to go on")).to_be_visible()
+    shot(page, "relogin")
+    assert axe(page) == []
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Log in").click()
+    page.wait_for_function("window.answer !== null")
+    assert page.url.endswith("/keys")
+    person.complaints = [c for c in person.complaints if "401" not in c]
+
+
+def test_a_lost_server_is_said_and_found_again(browser: Browser, tmp_path: Path) -> None:
+    with Server(tmp_path, config({"lab": "http://127.0.0.1:9/v1"})) as server:
+        person = Person(browser, server)
+        person.set_up()
+        page = person.page
+        server.kill()
+        page.evaluate(
+            """async () => {
+              const api = await import(document.querySelector('link[href$="lib/api.js"]').href);
+              api.get("/api/quota").then((a) => (window.answer = a));
+            }"""
+        )
+        expect(page.get_by_text("Trying again")).to_be_visible()
+        shot(page, "lost")
+        server.start()
+        page.wait_for_function("window.answer?.today")
+        expect(page.get_by_text("Trying again")).to_be_hidden()
+        person.close()
+
+
+def test_undo_is_offered_for_ten_seconds(person: Person) -> None:
+    page = person.page
+    page.evaluate(
+        """async () => {
+          const lib = document.querySelector('link[href$="lib/toast.js"]').href;
+          const {toast} = await import(lib);
+          toast("Key removed from Groq.", {undo: () => (window.undone = true)});
+        }"""
+    )
+    shot(page, "toast")
+    assert axe(page) == []
+    page.get_by_role("button", name="Undo").click()
+    assert page.evaluate("window.undone")
+    expect(page.get_by_text("Key removed")).to_be_hidden()
+
+
+def test_first_load_is_light(browser: Browser, server: Server) -> None:
+    person = Person(browser, server)
+    person.log_in()
+    person.page.wait_for_url("**/keys")
+    person.page.wait_for_load_state("networkidle")
+    sizes = person.page.evaluate(
+        "performance.getEntries().map((e) => e.transferSize ?? 0).reduce((a, b) => a + b, 0)"
+    )
+    person.close()
+    assert 0 < sizes < 60_000
