@@ -21,6 +21,8 @@ from freellmapi.router.retry import pause_before_retry
 from freellmapi.router.settings import RouterSettings
 from freellmapi.router.waiting import Booked, wait_until
 
+SILENT = frozenset({ErrorKind.TIMEOUT, ErrorKind.UNREACHABLE})
+"""Failures after which the provider's other models wait until everybody else was asked."""
 RIVALS = 32
 """Next candidates among which the one beside a late one is chosen."""
 
@@ -74,6 +76,8 @@ class Execution:
             if error is None:
                 break
             self._limit_tries(error)
+            if error.kind in SILENT:
+                upcoming.put_off(candidate.provider.id)
         return self.outcome
 
     def resume(self, plan: RoutePlan, said: str) -> tuple[TokenStream, str]:

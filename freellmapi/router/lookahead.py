@@ -12,8 +12,10 @@ class Lookahead:
     """An iterator over candidates that can say what is next."""
 
     def __init__(self, candidates: Iterable[Candidate]) -> None:
-        self._candidates: Iterator[Candidate] = iter(candidates)
+        self._candidates = self._in_turn(candidates)
         self._peeked: list[Candidate] = []
+        self._silent: set[str] = set()
+        self._last: list[Candidate] = []
 
     def __iter__(self) -> Lookahead:
         return self
@@ -35,6 +37,21 @@ class Lookahead:
         missing = max(count - len(self._peeked), 0)
         self._peeked.extend(itertools.islice(self._candidates, missing))
         return tuple(self._peeked[:count])
+
+    def put_off(self, provider: str) -> None:
+        """What is still to come of this provider comes after everybody else."""
+        self._silent.add(provider)
+        self._last += [c for c in self._peeked if c.provider.id == provider]
+        self._peeked = [c for c in self._peeked if c.provider.id != provider]
+
+    def _in_turn(self, candidates: Iterable[Candidate]) -> Iterator[Candidate]:
+        for candidate in candidates:
+            if candidate.provider.id in self._silent:
+                self._last.append(candidate)
+            else:
+                yield candidate
+        while self._last:
+            yield self._last.pop(0)
 
     def take(self, candidate: Candidate) -> None:
         """One of ``some`` out of its turn."""

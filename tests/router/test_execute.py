@@ -256,6 +256,17 @@ def test_a_candidate_benched_by_an_earlier_failure_is_not_asked(street: Street) 
     assert len(street.alpha.requests) == 1
 
 
+def test_a_silent_providers_other_models_wait_until_all_others_were_asked(street: Street) -> None:
+    street.alpha.default = hangs()
+    street.beta.script = [status(500)]
+    models = (model("alpha", "one"), model("alpha", "two"), model("beta", "one"))
+
+    outcome = street.over(*models).run()
+
+    assert [a.ref for a in outcome.attempts[:2]] == ["alpha/one", "beta/one"]
+    assert outcome.attempts[2].ref == "alpha/two"
+
+
 def test_when_only_our_own_bench_is_in_the_way_it_is_tried(street: Street) -> None:
     street.alpha.script = [status(500), status(500), says("back")]
     lab = street.lab("alpha")

@@ -41,3 +41,12 @@ def test_one_may_be_taken_out_of_its_turn() -> None:
     upcoming.some(3)
     upcoming.take(B)
     assert list(upcoming) == [A, C]
+
+
+def test_a_silent_provider_comes_after_everybody_else() -> None:
+    again = candidate(provider("a"), model("a", "other"))
+    upcoming = Lookahead([A, again, B, again, C])
+    assert next(upcoming) == A
+    upcoming.peek()
+    upcoming.put_off("a")
+    assert list(upcoming) == [B, C, again, again]
