@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.resources import files
 from types import MappingProxyType
 
 from freellmapi.core.catalog import Catalog
+from freellmapi.dashboard.report import Saved
 from freellmapi.providers.catalog_file import family_of
+from freellmapi.storage.rollups import Totals
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -58,3 +60,33 @@ def price_list() -> PriceList:
         for family in entry["families"]
     }
     return PriceList(data["source"], str(data["checked"]), MappingProxyType(by_family))
+
+
+class Costs:
+    """What sums of tokens would have cost with a catalog's families."""
+
+    def __init__(self, catalog: Catalog, prices: PriceList) -> None:
+        self._catalog = catalog
+        self._prices = prices
+        self._known: dict[tuple[str, str], Price | None] = {}
+
+    def of(self, totals: Iterable[Totals]) -> float:
+        """Dollars; tokens without a price count as nothing."""
+        found = ((self._price(t), t) for t in totals)
+        return sum((p.of(t.prompt_tokens, t.completion_tokens) for p, t in found if p), 0.0)
+
+    def saved(self, totals: Iterable[Totals]) -> Saved:
+        """Where the figure comes from, and how much of the tokens it covers."""
+        whole = priced = 0
+        for total in totals:
+            tokens = total.prompt_tokens + total.completion_tokens
+            whole += tokens
+            priced += tokens if self._price(total) else 0
+        share = priced / whole if whole else None
+        return Saved(self._prices.source, self._prices.checked, share)
+
+    def _price(self, total: Totals) -> Price | None:
+        who = (total.provider, total.model)
+        if who not in self._known:
+            self._known[who] = self._prices.price(self._catalog, *who)
+        return self._known[who]

@@ -54,24 +54,30 @@ on(document, "click", "[data-copy], [data-copy-from]", async (_event, button) =>
   toast(done ? "Copied." : "The browser did not allow it. Select the text and copy it.", { bad: !done });
 });
 
-/** @param {{today: {requests_left: number, requests_used: number, tokens_left: number, requests_unlimited: number, tokens_unlimited: number}}} quota */
+/**
+ * @typedef {object} Today as `/api/quota` gives it
+ * @property {number} requests_left
+ * @property {number} requests_used
+ * @property {number} tokens_left
+ * @property {number} requests_unlimited
+ */
+
+/** @param {{today: Today}} quota */
 function showPill({ today }) {
   const pill = find("[data-pill]");
-  const words = find("[data-pill-words]");
-  if (!pill || !words) return;
-  const all = today.requests_left + today.requests_used;
-  const share = today.requests_unlimited || !all ? 1 : today.requests_left / all;
+  const long = pill && find(".pill-long", pill);
+  const short = pill && find(".pill-short", pill);
+  if (!pill || !long || !short) return;
+  const sum = today.requests_left + today.requests_used;
+  const share = today.requests_unlimited || !sum ? 1 : today.requests_left / sum;
   pill.dataset.state = share <= VERY_LOW ? "invalid" : share <= LOW ? "limited" : "healthy";
-  words.textContent = all || today.requests_unlimited ? pillWords(today) : "No keys yet";
-}
-
-/** @param {{requests_left: number, tokens_left: number, requests_unlimited: number, tokens_unlimited: number}} today */
-function pillWords(today) {
-  const requests = today.requests_left ? `${number(today.requests_left)} requests` : "";
-  const left = today.tokens_left ? `${tokens(today.tokens_left)} tokens` : "";
-  const parts = [requests, left].filter(Boolean);
-  if (!parts.length) return today.requests_unlimited ? "No daily cap" : "Nothing left today";
-  return `${parts.join(" · ")} left today`;
+  const left = [
+    today.requests_left && `${number(today.requests_left)} requests`,
+    today.tokens_left && `${tokens(today.tokens_left)} tokens`,
+  ].filter(Boolean);
+  const none = sum ? "Nothing left today" : today.requests_unlimited ? "No daily cap" : "No keys yet";
+  long.textContent = left.length ? `${left.join(" · ")} left today` : none;
+  short.textContent = left.length ? `${tokens(today.requests_left || today.tokens_left)} left` : none;
 }
 
 // No provider is called "-", so the answer holds the sums alone.

@@ -116,8 +116,7 @@ def test_an_expired_session_is_renewed_over_the_page(person: Person) -> None:
     page.evaluate(
         """async () => {
           const api = await import(document.querySelector('link[href$="lib/api.js"]').href);
-          window.answer = null;
-          api.post("/api/route/explain", {model: "auto"}).then((a) => (window.answer = a));
+          window.answer = api.post("/api/route/explain", {model: "auto"});
         }"""
     )
     expect(page.get_by_role("dialog", name="Log in to go on")).to_be_visible()
@@ -125,7 +124,7 @@ def test_an_expired_session_is_renewed_over_the_page(person: Person) -> None:
     assert axe(page) == []
     page.get_by_label("Password").fill(PASSWORD)
     page.get_by_role("button", name="Log in").click()
-    page.wait_for_function("window.answer !== null")
+    assert page.evaluate("window.answer")
     assert page.url.endswith("/keys")
     person.complaints = [c for c in person.complaints if "401" not in c]
 
@@ -139,13 +138,13 @@ def test_a_lost_server_is_said_and_found_again(browser: Browser, tmp_path: Path)
         page.evaluate(
             """async () => {
               const api = await import(document.querySelector('link[href$="lib/api.js"]').href);
-              api.get("/api/quota").then((a) => (window.answer = a));
+              window.answer = api.get("/api/quota");
             }"""
         )
         expect(page.get_by_text("Trying again")).to_be_visible()
         shot(page, "lost")
         server.start()
-        page.wait_for_function("window.answer?.today")
+        assert page.evaluate("window.answer")["today"]
         expect(page.get_by_text("Trying again")).to_be_hidden()
         person.close()
 

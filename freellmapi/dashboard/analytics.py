@@ -1,0 +1,137 @@
+"""The figures of the Analytics page, from the hourly and daily sums alone.
+
+Everything is of one period, so that headline, series and tables agree to the last request.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from freellmapi.core.catalog import Catalog
+from freellmapi.dashboard import breakdown, periods
+from freellmapi.dashboard.periods import Range, Step
+from freellmapi.dashboard.prices import Costs, price_list
+from freellmapi.dashboard.queries import names
+from freellmapi.dashboard.report import Figure, Headline, Overview, Series
+from freellmapi.storage.db import Database
+from freellmapi.storage.histogram import percentile, unpacked
+from freellmapi.storage.rollups import Latencies, Rollups, Sums, Tally, Totals
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """What was read of one period."""
+
+    totals: tuple[Totals, ...]
+    pace: Latencies
+
+
+def overview(database: Database, catalog: Catalog, over: Range, zone: str, now: float) -> Overview:
+    """All of it, read at one moment. ``periods.UnknownZone`` for a zone that is none.
+
+    Blocks for some ten milliseconds: call it off the hub.
+    """
+    place = periods.zone_of(zone)
+    steps = periods.steps(over, place, now)
+    hours = [step.hours for step in steps]
+    whole = (hours[0][0], hours[-1][1])
+    earlier = periods.before(over, place, now)
+    with Rollups(database).reading() as sums:
+        paces = sums.paces(hours)
+        part = _Part(sums.totals(whole), sum(paces, Latencies()))
+        before = _Part(sums.totals(earlier), *sums.paces([earlier]))
+        by_model = sums.latencies(whole)
+        clients = sums.clients(whole)
+        named = names(sums.connection)
+        series = _series(sums, steps, paces)
+    costs = Costs(catalog, price_list())
+    return Overview(
+        range=over,
+        zone=zone,
+        step_hours=over.step_hours,
+        until=now,
+        headline=_headline(part, before, costs),
+        series=series,
+        providers=breakdown.providers(part.totals, by_model, catalog, costs),
+        models=breakdown.models(part.totals, by_model, costs),
+        keys=breakdown.keys(part.totals, named, costs),
+        clients=breakdown.clients(clients, named),
+        saved=costs.saved(part.totals),
+    )
+
+
+def _headline(part: _Part, before: _Part, costs: Costs) -> Headline:
+    def quantity(of: Callable[[Totals], int]) -> Figure:
+        return _relative(sum(map(of, part.totals)), sum(map(of, before.totals)))
+
+    def share(of: Callable[[Totals], int]) -> Figure:
+        return _points(_share(part.totals, of), _share(before.totals, of))
+
+    def latency(packed: Callable[[Latencies], int], p: float) -> Figure:
+        return _relative(_percentile(packed(part.pace), p), _percentile(packed(before.pace), p))
+
+    return Headline(
+        requests=quantity(lambda t: t.requests),
+        success=share(lambda t: t.requests - t.failures),
+        tokens_in=quantity(lambda t: t.prompt_tokens),
+        tokens_out=quantity(lambda t: t.completion_tokens),
+        latency_p50=latency(lambda pace: pace.durations, 50),
+        latency_p95=latency(lambda pace: pace.durations, 95),
+        first_token_p50=latency(lambda pace: pace.first_tokens, 50),
+        fallback=share(lambda t: t.fallbacks),
+        saved=_relative(costs.of(part.totals), costs.of(before.totals)),
+    )
+
+
+def _series(sums: Sums, steps: Sequence[Step], paces: Sequence[Latencies]) -> Series:
+    hours = [step.hours for step in steps]
+    tallies = sums.tallies(hours, "provider", "error", "fault")
+    tokens_in, tokens_out = [0] * len(steps), [0] * len(steps)
+    for tally in tallies["provider"]:
+        tokens_in[tally.step] += tally.prompt_tokens
+        tokens_out[tally.step] += tally.completion_tokens
+    return Series(
+        at=tuple(step.at for step in steps),
+        requests=_by_name(tallies["provider"], len(steps)),
+        tokens_in=tuple(tokens_in),
+        tokens_out=tuple(tokens_out),
+        latency_p50=tuple(_percentile(pace.durations, 50) for pace in paces),
+        latency_p95=tuple(_percentile(pace.durations, 95) for pace in paces),
+        first_token_p50=tuple(_percentile(pace.first_tokens, 50) for pace in paces),
+        errors=_by_name(tallies["error"], len(steps)),
+        faults=_by_name(tallies["fault"], len(steps)),
+    )
+
+
+def _by_name(tallies: Iterable[Tally], steps: int) -> Mapping[str, tuple[int, ...]]:
+    """A row of counts for each name, the biggest first; names that never served left out."""
+    wholes: Counter[str] = Counter()
+    rows: dict[str, list[int]] = {}
+    for tally in tallies:
+        wholes[tally.name] += tally.requests
+        rows.setdefault(tally.name, [0] * steps)[tally.step] += tally.requests
+    return {name: tuple(rows[name]) for name, n in wholes.most_common() if n}
+
+
+def _percentile(packed: int, p: float) -> float | None:
+    return percentile(unpacked(packed), p)
+
+
+def _share(totals: Iterable[Totals], of: Callable[[Totals], int]) -> float | None:
+    whole = some = 0
+    for total in totals:
+        whole += total.requests
+        some += of(total)
+    return some / whole if whole else None
+
+
+def _relative(value: float | None, before: float | None) -> Figure:
+    change = (value - before) / before if before and value is not None else None
+    return Figure(value, before, change)
+
+
+def _points(value: float | None, before: float | None) -> Figure:
+    change = value - before if value is not None and before is not None else None
+    return Figure(value, before, change)

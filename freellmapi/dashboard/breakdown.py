@@ -1,0 +1,107 @@
+"""The tables of the Analytics page: who served what, by provider, model, key and client."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from typing import TypeVar
+
+from freellmapi.core.catalog import Catalog
+from freellmapi.dashboard.names import Names
+from freellmapi.dashboard.prices import Costs
+from freellmapi.dashboard.report import Line
+from freellmapi.storage.histogram import percentile, unpacked
+from freellmapi.storage.rollups import Latencies, Tally, Totals
+
+Key = TypeVar("Key")
+
+ByModel = Mapping[tuple[str, str], Latencies]
+
+
+def providers(
+    totals: Iterable[Totals], by_model: ByModel, catalog: Catalog, costs: Costs
+) -> tuple[Line, ...]:
+    """The busiest first; nobody has an empty id."""
+    found = []
+    for id, of in _grouped(totals, lambda t: t.provider).items():
+        known = catalog.providers.get(id)
+        line = _line(id, known.name if known else id, "", id, of, costs)
+        found.append(_timed(line, (pace for who, pace in by_model.items() if who[0] == id)))
+    return _sorted(found)
+
+
+def models(totals: Iterable[Totals], by_model: ByModel, costs: Costs) -> tuple[Line, ...]:
+    """By ``provider/model``."""
+    found = []
+    for (provider, model), of in _grouped(totals, lambda t: (t.provider, t.model)).items():
+        id = f"{provider}/{model}" if model else ""
+        line = _line(id, model, "", provider, of, costs)
+        found.append(_timed(line, [by_model.get((provider, model), Latencies())]))
+    return _sorted(found)
+
+
+def keys(totals: Iterable[Totals], names: Names, costs: Costs) -> tuple[Line, ...]:
+    """By provider and key; providers without keys have a line each as well."""
+    found = []
+    for (provider, id), of in _grouped(totals, lambda t: (t.provider, t.key_id)).items():
+        name, note = names.key(id) if provider else ("", "")
+        found.append(_line(id, name, note, provider, of, costs))
+    return _sorted(found)
+
+
+def clients(tallies: Iterable[Tally], names: Names) -> tuple[Line, ...]:
+    """By client token."""
+    found = []
+    for tally in tallies:
+        name, note = names.client(tally.name)
+        found.append(
+            Line(
+                *(tally.name, name, note, ""),
+                *(tally.requests, tally.failures, tally.fallbacks),
+                attempts=None,
+                failed_attempts=None,
+                tokens_in=tally.prompt_tokens,
+                tokens_out=tally.completion_tokens,
+            )
+        )
+    return _sorted(found)
+
+
+def _grouped(totals: Iterable[Totals], by: Callable[[Totals], Key]) -> dict[Key, list[Totals]]:
+    found: dict[Key, list[Totals]] = {}
+    for total in totals:
+        found.setdefault(by(total), []).append(total)
+    return found
+
+
+def _line(id: str, name: str, note: str, provider: str, of: Iterable[Totals], costs: Costs) -> Line:
+    of = tuple(of)
+    return Line(
+        id,
+        name,
+        note,
+        provider,
+        requests=sum(t.requests for t in of),
+        failures=sum(t.failures for t in of),
+        fallbacks=sum(t.fallbacks for t in of),
+        attempts=sum(t.attempts for t in of),
+        failed_attempts=sum(t.failed_attempts for t in of),
+        tokens_in=sum(t.prompt_tokens for t in of),
+        tokens_out=sum(t.completion_tokens for t in of),
+        saved=costs.of(of),
+    )
+
+
+def _timed(line: Line, paces: Iterable[Latencies]) -> Line:
+    pace = sum(paces, Latencies())
+    durations = unpacked(pace.durations)
+    return replace(
+        line,
+        latency_p50=percentile(durations, 50),
+        latency_p95=percentile(durations, 95),
+        first_token_p50=percentile(unpacked(pace.first_tokens), 50),
+    )
+
+
+def _sorted(lines: Iterable[Line]) -> tuple[Line, ...]:
+    return tuple(sorted(lines, key=lambda line: (-line.requests, line.provider, line.id)))
