@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Row, Select, delete, select
 from sqlalchemy.exc import DBAPIError
 
 from freellmapi.core.clock import Clock
-from freellmapi.storage import bulk, rollups
+from freellmapi.storage import bulk, recording
 from freellmapi.storage.db import Database
 from freellmapi.storage.group_commit import Closed, GroupCommit
 from freellmapi.storage.logged import (
@@ -90,7 +90,7 @@ class RequestLog:
         if before_id is not None:
             query = query.where(requests.c.id < before_id)
         with self._database.connect() as connection:
-            return _read(connection, query)
+            return read_rows(connection, query)
 
     def find(self, request_id: str) -> LoggedRequest | None:
         """The newest row of this request id."""
@@ -101,7 +101,7 @@ class RequestLog:
             .limit(1)
         )
         with self._database.connect() as connection:
-            return next(iter(_read(connection, query)), None)
+            return next(iter(read_rows(connection, query)), None)
 
     def usage_since(self, since: float) -> Iterator[UsageRow]:
         """What the providers counted from ``since`` on, second by second, oldest first."""
@@ -181,7 +181,7 @@ class RequestLog:
                 for n, attempt in enumerate(row.attempts)
             ]
             bulk.add(writer, attempts, tried)
-            rollups.record(writer, rows)
+            recording.record(writer, rows)
         self.transactions += 1
 
     def _is_passing(self, error: Exception) -> bool:
@@ -209,7 +209,8 @@ def _refusals(database: Database) -> tuple[type[Exception], ...]:
     return (DBAPIError, driver_error, ValueError, OverflowError, TypeError)
 
 
-def _read(connection: Connection, query: Select[Any]) -> tuple[LoggedRequest, ...]:
+def read_rows(connection: Connection, query: Select[Any]) -> tuple[LoggedRequest, ...]:
+    """What a query of the table ``requests`` finds, with the attempts of each."""
     rows = connection.execute(query).all()
     found: dict[int, list[Row[Any]]] = {row.id: [] for row in rows}
     of_these = (

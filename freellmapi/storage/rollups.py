@@ -1,58 +1,32 @@
-"""Hourly sums of the request log, kept in the log's own transactions.
+"""Reads the hourly and daily sums of the request log; ``recording.py`` writes them.
 
-Latencies are counted in log-spaced buckets in a table of their own, one row for each bucket
-that was hit: a write touches one or two small rows, where a row with a column for every
-bucket (some 150 from a millisecond to an hour, two metrics) would be rewritten whole each
-time; and buckets of any hours and models are merged by adding.
+A period is read from the days that lie whole in it and the hours at its edges, so a month
+costs little more than a day.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import groupby
 
-from sqlalchemy import func, select
+from sqlalchemy import ColumnElement, Connection, and_, func, select, union_all
 
-from freellmapi.core.route import Attempt
-from freellmapi.storage import bulk, tables
+from freellmapi.storage import histogram, tables
 from freellmapi.storage.db import Database
-from freellmapi.storage.logged import LoggedRequest
-from freellmapi.storage.writer import Writer
+from freellmapi.storage.recording import COUNTED, COUNTERS, DAY, HOUR, TALLIED, hour_of
 
-HOUR = 3_600
+__all__ = ["DAY", "HOUR", "Counted", "Latencies", "Rollups", "Sums", "Tally", "Totals"]
 
-#: How far a percentile read from buckets may be from the true one, as a share of it.
-RELATIVE_ERROR = 0.05
-
-#: The smallest latency told apart from zero, in seconds.
-SHORTEST = 0.001
-
-DURATION = "duration"
-FIRST_TOKEN = "first_token"
-
-_GROWTH = (1 + RELATIVE_ERROR) / (1 - RELATIVE_ERROR)
-_LOG_GROWTH = math.log(_GROWTH)
-_COUNTERS = (
-    "requests",
-    "failures",
-    "fallbacks",
-    "attempts",
-    "failed_attempts",
-    "prompt_tokens",
-    "completion_tokens",
-    "duration",
-)
-_COUNTED = ("counted", "counted_tokens")
-
-_Group = tuple[int, str, str, str, int]
-_Sums = tuple[int, int, int, int, int, int, int, float, int, int]
-_LatencyKey = tuple[int, str, str, str, int]
+Hours = tuple[int, int]
+"""The hours that begin from the first epoch second on and before the second one; whole."""
 
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """Sums over a period for one provider, model, key and client token.
+    """Sums over a period for one provider, model and key.
 
     ``requests``, tokens and ``duration`` (seconds, summed) belong to whoever served, to
     empty names when nobody did; ``fallbacks`` are requests that needed more than one
@@ -62,7 +36,6 @@ class Totals:
     provider: str
     model: str
     key_id: str
-    token_id: int | None
     requests: int
     failures: int
     fallbacks: int
@@ -84,39 +57,54 @@ class Counted:
     tokens: int
 
 
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """Sums by one thing alone, which ``name`` names, over a period (step 0) or a step of it."""
+
+    step: int
+    name: str
+    requests: int
+    failures: int
+    fallbacks: int
+    prompt_tokens: int
+    completion_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class Latencies:
+    """Packed histograms of answers: the whole duration, and the time to the first token."""
+
+    durations: int = 0
+    first_tokens: int = 0
+
+    def __add__(self, other: Latencies) -> Latencies:
+        return Latencies(self.durations + other.durations, self.first_tokens + other.first_tokens)
+
+
 class Rollups:
-    """Reads the sums. Periods are whole hours: those that begin in ``since <= h < until``."""
+    """The sums of one database."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def totals(self, since: float, until: float) -> tuple[Totals, ...]:
-        """One value for each provider, model, key and token that occurs."""
-        columns = tables.rollups.c
-        group = (columns.provider, columns.model, columns.key_id, columns.token_id)
-        query = (
-            select(*group, *(func.sum(columns[name]) for name in _COUNTERS))
-            .where(columns.hour >= since, columns.hour < until)
-            .group_by(*group)
-            .order_by(*group)
-        )
+    @contextmanager
+    def reading(self) -> Iterator[Sums]:
+        """What is read in the block is of one moment (SQLite), so figures agree."""
         with self._database.connect() as connection:
-            return tuple(
-                Totals(provider, model, key_id, token_id or None, *sums)
-                for provider, model, key_id, token_id, *sums in connection.execute(query)
-            )
+            yield Sums(connection)
 
     def counted(self, since: float, until: float, providers: Iterable[str]) -> tuple[Counted, ...]:
         """What these providers counted; failed calls that they count are in it.
 
-        The hours are named one by one, as ``hour`` and ``provider`` begin the table's key:
+        The hours are named one by one, as span, start and provider begin the table's key:
         what is read does not grow with what the other providers did.
         """
         columns = tables.rollups.c
         group = (columns.provider, columns.model, columns.key_id)
         query = (
-            select(*group, *(func.sum(columns[name]) for name in _COUNTED))
-            .where(columns.hour.in_(range(_hour(since), math.ceil(until), HOUR)))
+            select(*group, *(func.sum(columns[name]) for name in COUNTED))
+            .where(columns.span == HOUR)
+            .where(columns.start.in_(range(hour_of(since), math.ceil(until), HOUR)))
             .where(columns.provider.in_(tuple(providers)), columns.counted > 0)
             .group_by(*group)
         )
@@ -126,121 +114,118 @@ class Rollups:
                 for provider, model, key_id, requests, tokens in connection.execute(query)
             )
 
-    def latencies(
-        self, metric: str, since: float, until: float
-    ) -> dict[tuple[str, str], dict[int, int]]:
-        """Buckets of ``DURATION`` or ``FIRST_TOKEN`` for each (provider, model)."""
-        columns = tables.latencies.c
-        group = (columns.provider, columns.model, columns.bucket)
+
+class Sums:
+    """The sums as one connection sees them."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+
+    def totals(self, hours: Hours) -> tuple[Totals, ...]:
+        """One value for each provider, model and key that occurs."""
+        columns = tables.rollups.c
+        group = ("provider", "model", "key_id")
+        parts = union_all(
+            *(
+                select(*(columns[name] for name in (*group, *COUNTERS))).where(part)
+                for part in _parts(columns.span, columns.start, hours)
+            )
+        ).subquery()
         query = (
-            select(*group, func.sum(columns.n))
-            .where(columns.hour >= since, columns.hour < until, columns.metric == metric)
-            .group_by(*group)
+            select(*(parts.c[name] for name in group), *(func.sum(parts.c[n]) for n in COUNTERS))
+            .group_by(*(parts.c[name] for name in group))
+            .order_by(*(parts.c[name] for name in group))
         )
-        found: dict[tuple[str, str], dict[int, int]] = {}
-        with self._database.connect() as connection:
-            for provider, model, number, n in connection.execute(query):
-                found.setdefault((provider, model), {})[number] = int(n)
+        return tuple(
+            Totals(provider, model, key_id, *sums)
+            for provider, model, key_id, *sums in self.connection.execute(query).all()
+        )
+
+    def latencies(self, hours: Hours) -> dict[tuple[str, str], Latencies]:
+        """For each (provider, model) that answered."""
+        c = tables.latencies.c
+        found: dict[tuple[str, str], tuple[int, int]] = {}
+        for part in _parts(c.span, c.start, hours):
+            query = select(c.provider, c.model, c.durations, c.first_tokens).where(
+                part, c.provider != ""
+            )
+            for provider, model, *both in self.connection.execute(query).all():
+                durations, first_tokens = map(histogram.from_bytes, both)
+                a, b = found.get((provider, model), (0, 0))
+                found[provider, model] = (a + durations, b + first_tokens)
+        return {who: Latencies(*both) for who, both in found.items()}
+
+    def paces(self, steps: Sequence[Hours]) -> tuple[Latencies, ...]:
+        """Of all models together, for each of the steps; they follow one another."""
+        c = tables.latencies.c
+        # Named one by one: the row of all models is the first of its hour in the table's key.
+        hours = range(steps[0][0], steps[-1][1], HOUR)
+        query = (
+            select(c.start, c.durations, c.first_tokens)
+            .where(c.span == HOUR, c.start.in_(hours), c.provider == "", c.model == "")
+            .order_by(c.start)
+        )
+        found = [(0, 0)] * len(steps)
+        step = 0
+        for start, *both in self.connection.execute(query).all():
+            while start >= steps[step][1]:
+                step += 1
+            durations, first_tokens = map(histogram.from_bytes, both)
+            a, b = found[step]
+            found[step] = (a + durations, b + first_tokens)
+        return tuple(Latencies(*both) for both in found)
+
+    def tallies(self, steps: Sequence[Hours], *dimensions: str) -> dict[str, list[Tally]]:
+        """Of each dimension by step and name; the steps follow one another.
+
+        Neighbours of one length share a query, as dividing is faster than looking each step
+        up. An hour more or less, where the clocks change, makes a day a run of its own.
+        """
+        c = tables.tallies.c
+        found: dict[str, list[Tally]] = {dimension: [] for dimension in dimensions}
+        for first, length, (since, until) in _runs(steps):
+            step = (c.start - since) // length
+            query = (
+                select(c.dimension, step, c.name, *(func.sum(c[n]) for n in TALLIED))
+                .where(c.dimension.in_(dimensions), c.span == HOUR)
+                .where(c.start >= since, c.start < until)
+                .group_by(c.dimension, step, c.name)
+            )
+            for dimension, n, name, *sums in self.connection.execute(query).all():
+                found[dimension].append(Tally(first + n, name, *map(int, sums)))
         return found
 
-
-def bucket(seconds: float) -> int:
-    """The number of the bucket for a latency; 0 up to ``SHORTEST``."""
-    if seconds <= SHORTEST:
-        return 0
-    return math.ceil(math.log(seconds / SHORTEST) / _LOG_GROWTH)
-
-
-def percentile(buckets: Mapping[int, int], p: float) -> float | None:
-    """The latency in seconds that ``p`` percent did not exceed; None without any.
-
-    Nearest rank. Within ``RELATIVE_ERROR`` of the true value, or ``SHORTEST`` if that is
-    smaller. Source: Masson et al., DDSketch, PVLDB 12 (2019), section 2.
-    """
-    rank = max(1, math.ceil(sum(buckets.values()) * p / 100))
-    seen = 0
-    for number in sorted(buckets):
-        seen += buckets[number]
-        if seen >= rank:
-            return SHORTEST * _GROWTH**number * 2 / (1 + _GROWTH) if number else SHORTEST
-    return None
+    def clients(self, hours: Hours) -> tuple[Tally, ...]:
+        """By client token; the name is its id, empty for requests without one."""
+        c = tables.tallies.c
+        found: dict[str, list[int]] = {}
+        for part in _parts(c.span, c.start, hours):
+            query = (
+                select(c.name, *(func.sum(c[n]) for n in TALLIED))
+                .where(c.dimension == "client", part)
+                .group_by(c.name)
+            )
+            for name, *sums in self.connection.execute(query).all():
+                so_far = found.get(name, [0] * len(TALLIED))
+                found[name] = [a + int(b) for a, b in zip(so_far, sums, strict=True)]
+        return tuple(Tally(0, name, *found[name]) for name in sorted(found))
 
 
-def record(writer: Writer, rows: Sequence[LoggedRequest]) -> None:
-    """Adds rows of the log to the sums, inside the transaction that logs them."""
-    sums: dict[_Group, _Sums] = {}
-    buckets: dict[_LatencyKey, int] = {}
-    for row in rows:
-        _add_request(sums, row)
-        for attempt in row.attempts:
-            _add_attempt(sums, row, attempt)
-        _add_latencies(buckets, row)
-    bulk.count(writer, tables.rollups, [(*k, *v) for k, v in sums.items()], (*_COUNTERS, *_COUNTED))
-    bulk.count(writer, tables.latencies, [(*k, n) for k, n in buckets.items()], ("n",))
+def _parts(
+    span: ColumnElement[int], start: ColumnElement[int], hours: Hours
+) -> list[ColumnElement[bool]]:
+    """The whole days of a period and the hours at its edges, each as a condition."""
+    since, until = hours
+    first, last = -(-since // DAY) * DAY, until // DAY * DAY
+    if first >= last:
+        return [and_(span == HOUR, start >= since, start < until)]
+    pieces = [(HOUR, since, first), (DAY, first, last), (HOUR, last, until)]
+    return [and_(span == s, start >= a, start < b) for s, a, b in pieces if a < b]
 
 
-def _add_request(sums: dict[_Group, _Sums], row: LoggedRequest) -> None:
-    group = (
-        _hour(row.at),
-        row.provider or "",
-        row.served_model or "",
-        row.key_id or "",
-        row.token_id or 0,
-    )
-    _add(
-        sums,
-        group,
-        (
-            1,
-            int(row.failed),
-            int(len(row.attempts) > 1),
-            0,
-            0,
-            row.prompt_tokens,
-            row.completion_tokens,
-            row.duration,
-            0,
-            0,
-        ),
-    )
-
-
-def _add_attempt(sums: dict[_Group, _Sums], row: LoggedRequest, attempt: Attempt) -> None:
-    # Under the hour of its request, so that an hour's attempts are those of its requests.
-    group = (
-        _hour(row.at),
-        attempt.provider,
-        attempt.model,
-        attempt.key_id,
-        row.token_id or 0,
-    )
-    tokens = attempt.usage.total if attempt.spent and attempt.usage else 0
-    failed = int(attempt.error is not None)
-    _add(sums, group, (0, 0, 0, 1, failed, 0, 0, 0.0, int(attempt.spent), tokens))
-
-
-def _add(sums: dict[_Group, _Sums], group: _Group, more: _Sums) -> None:
-    so_far = sums.get(group)
-    if so_far is None:
-        sums[group] = more
-        return
-    a, b, c, d, e, f, g, h, counted, tokens = so_far
-    i, j, k, m, n, o, p, q, more_counted, more_tokens = more
-    sums[group] = (
-        *(a + i, b + j, c + k, d + m, e + n, f + o, g + p, h + q),
-        *(counted + more_counted, tokens + more_tokens),
-    )
-
-
-def _add_latencies(buckets: dict[_LatencyKey, int], row: LoggedRequest) -> None:
-    """Of answers only: how long a refusal took says nothing about the model."""
-    if row.failed or row.provider is None:
-        return
-    for metric, seconds in ((DURATION, row.duration), (FIRST_TOKEN, row.first_token)):
-        if seconds is not None:
-            key = (_hour(row.at), row.provider, row.served_model or "", metric, bucket(seconds))
-            buckets[key] = buckets.get(key, 0) + 1
-
-
-def _hour(at: float) -> int:
-    return int(at // HOUR) * HOUR
+def _runs(steps: Sequence[Hours]) -> Iterator[tuple[int, int, Hours]]:
+    """Neighbours of one length together: (number of the first, length, hours of all)."""
+    numbered = enumerate(steps)
+    for length, run in groupby(numbered, key=lambda one: one[1][1] - one[1][0]):
+        whole = list(run)
+        yield whole[0][0], length, (whole[0][1][0], whole[-1][1][1])

@@ -147,16 +147,16 @@ attempts = Table(
     Column("cached_tokens", BigInteger),
 )
 
-#: ``hour`` is the epoch second in which the hour begins. Nobody served: empty names;
-#: no client token: ``token_id`` 0. ``counted`` are the calls that the provider counts.
+#: Sums of an hour and of a day (UTC): ``span`` is its length in seconds, ``start`` when it
+#: begins. Nobody served: empty names. ``counted`` are the calls that the provider counts.
 rollups = Table(
     "rollups",
     metadata,
-    Column("hour", BigInteger, primary_key=True),
+    Column("span", Integer, primary_key=True),
+    Column("start", BigInteger, primary_key=True),
     Column("provider", Text, primary_key=True),
     Column("model", Text, primary_key=True),
     Column("key_id", Text, primary_key=True),
-    Column("token_id", BigInteger, primary_key=True),
     Column("requests", BigInteger, nullable=False),
     Column("failures", BigInteger, nullable=False),
     Column("fallbacks", BigInteger, nullable=False),
@@ -165,19 +165,37 @@ rollups = Table(
     Column("prompt_tokens", BigInteger, nullable=False),
     Column("completion_tokens", BigInteger, nullable=False),
     Column("duration", Double, nullable=False),
-    Column("counted", BigInteger, nullable=False, server_default="0"),
-    Column("counted_tokens", BigInteger, nullable=False, server_default="0"),
+    Column("counted", BigInteger, nullable=False),
+    Column("counted_tokens", BigInteger, nullable=False),
 )
 
+#: Sums by one thing alone, few enough rows to draw a quarter from: ``dimension`` says what
+#: ``name`` names. ``provider``: who served (hours only); ``client``: the client token's id
+#: (empty: none); ``error``: how requests failed, ``fault``: how calls did (hours only).
+tallies = Table(
+    "tallies",
+    metadata,
+    Column("dimension", Text, primary_key=True),
+    Column("span", Integer, primary_key=True),
+    Column("start", BigInteger, primary_key=True),
+    Column("name", Text, primary_key=True),
+    Column("requests", BigInteger, nullable=False),
+    Column("failures", BigInteger, nullable=False),
+    Column("fallbacks", BigInteger, nullable=False),
+    Column("prompt_tokens", BigInteger, nullable=False),
+    Column("completion_tokens", BigInteger, nullable=False),
+)
+
+#: Packed histograms. An hour also has a row for all models, under empty names.
 latencies = Table(
     "latencies",
     metadata,
-    Column("hour", BigInteger, primary_key=True),
+    Column("span", Integer, primary_key=True),
+    Column("start", BigInteger, primary_key=True),
     Column("provider", Text, primary_key=True),
     Column("model", Text, primary_key=True),
-    Column("metric", Text, primary_key=True),
-    Column("bucket", Integer, primary_key=True),
-    Column("n", BigInteger, nullable=False),
+    Column("durations", LargeBinary, nullable=False),
+    Column("first_tokens", LargeBinary, nullable=False),
 )
 
 #: Averages, each with how many calls it stands for.

@@ -37,6 +37,12 @@ class Writer:
         row = self._cursor.fetchone()
         return row[0] if row else None
 
+    def rows(self, statement: str, parameters: Sequence[object] = ()) -> Sequence[Sequence[Any]]:
+        """All rows, in no order but the statement's."""
+        self._cursor.execute(statement, parameters)
+        found: Sequence[Sequence[Any]] = self._cursor.fetchall()
+        return found
+
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """All or nothing, and no other writer of this kind meanwhile.

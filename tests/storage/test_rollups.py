@@ -2,31 +2,30 @@
 
 from __future__ import annotations
 
-import math
-import random
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
 
+from freellmapi.core.errors import ErrorKind
 from freellmapi.storage.db import Database
+from freellmapi.storage.histogram import bucket, unpacked
+from freellmapi.storage.recording import record
 from freellmapi.storage.request_log import RequestLog
 from freellmapi.storage.rollups import (
-    DURATION,
-    FIRST_TOKEN,
+    DAY,
     HOUR,
-    RELATIVE_ERROR,
-    SHORTEST,
+    Latencies,
     Rollups,
+    Sums,
+    Tally,
     Totals,
-    bucket,
-    percentile,
 )
+from freellmapi.storage.writer import Writer
 from tests.fakes.clock import FrozenClock
-from tests.storage.rows import FAILED, NOW, ROW
+from tests.storage.rows import ANSWERED, FAILED, NOW, REFUSED, ROW, row
 
-START = NOW // HOUR * HOUR
+START = int(NOW // HOUR * HOUR)
 
 
 @pytest.fixture
@@ -41,33 +40,38 @@ def rollups(database: Database) -> Rollups:
     return Rollups(database)
 
 
+@pytest.fixture
+def sums(rollups: Rollups) -> Iterator[Sums]:
+    with rollups.reading() as sums:
+        yield sums
+
+
 def test_an_answer_counts_for_who_served_and_attempts_for_who_was_asked(
-    requests: RequestLog, rollups: Rollups
+    requests: RequestLog, sums: Sums
 ) -> None:
     requests.append(ROW)
     requests.append(ROW)
     requests.append(FAILED)
-    assert rollups.totals(START, START + HOUR) == (
-        Totals("", "", "", None, 1, 1, 0, 0, 0, 0, 0, 2.0),
-        Totals("gemini", "flash", "env:GEMINI_API_KEY", None, 0, 0, 0, 1, 1, 0, 0, 0.0),
-        Totals("gemini", "flash", "env:GEMINI_API_KEY", 1, 0, 0, 0, 2, 2, 0, 0, 0.0),
-        Totals("groq", "llama", "1", 1, 2, 0, 2, 2, 0, 200, 100, 4.0),
+    assert sums.totals((START, START + HOUR)) == (
+        Totals("", "", "", 1, 1, 0, 0, 0, 0, 0, 2.0),
+        Totals("gemini", "flash", "env:GEMINI_API_KEY", 0, 0, 0, 3, 3, 0, 0, 0.0),
+        Totals("groq", "llama", "1", 2, 0, 2, 2, 0, 200, 100, 4.0),
     )
 
 
-def test_a_stream_that_broke_counts_as_a_failure(requests: RequestLog, rollups: Rollups) -> None:
+def test_a_stream_that_broke_counts_as_a_failure(requests: RequestLog, sums: Sums) -> None:
     requests.append(replace(ROW, error="stream_broken", attempts=()))
-    (total,) = rollups.totals(START, START + HOUR)
+    (total,) = sums.totals((START, START + HOUR))
     assert (total.requests, total.failures) == (1, 1)
-    assert rollups.latencies(DURATION, START, START + HOUR) == {}
+    assert sums.latencies((START, START + HOUR)) == {}
 
 
-def test_hours_are_kept_apart_and_added_up(requests: RequestLog, rollups: Rollups) -> None:
+def test_hours_are_kept_apart_and_added_up(requests: RequestLog, sums: Sums) -> None:
     for hour in range(3):
         requests.append(replace(ROW, at=START + hour * HOUR, attempts=()))
 
-    def counted(since: float, until: float) -> int:
-        return sum(total.requests for total in rollups.totals(since, until))
+    def counted(since: int, until: int) -> int:
+        return sum(total.requests for total in sums.totals((since, until)))
 
     assert counted(START, START + HOUR) == 1
     assert counted(START + HOUR, START + 3 * HOUR) == 2
@@ -75,34 +79,65 @@ def test_hours_are_kept_apart_and_added_up(requests: RequestLog, rollups: Rollup
     assert counted(START + 3 * HOUR, START + 9 * HOUR) == 0
 
 
-def test_latencies_are_counted_by_model_and_metric(requests: RequestLog, rollups: Rollups) -> None:
-    for row in (ROW, ROW, replace(ROW, first_token=None), FAILED):
-        requests.append(row)
-    served = ("groq", "llama")
-    assert rollups.latencies(DURATION, START, START + HOUR) == {served: {bucket(2.0): 3}}
-    assert rollups.latencies(FIRST_TOKEN, START, START + HOUR) == {served: {bucket(0.75): 2}}
+@pytest.mark.parametrize("since", [-30, -24, -23, 0, 5, 24, 25])
+@pytest.mark.parametrize("length", [1, 7, 24, 48, 61])
+def test_days_and_hours_cover_a_period_exactly(
+    requests: RequestLog, sums: Sums, since: int, length: int
+) -> None:
+    midnight = START // DAY * DAY
+    logged = [row(n, at=midnight + n * HOUR + 1.0) for n in range(-40, 60, 3)]
+    for one in logged:
+        requests.append(one)
+    first, last = midnight + since * HOUR, midnight + (since + length) * HOUR
+    expected = sum(first <= one.at < last for one in logged)
+    assert sum(total.requests for total in sums.totals((first, last))) == expected
+    (pace,) = sums.paces([(first, last)])
+    assert sum(unpacked(pace.durations).values()) == expected
+    by_model = sums.latencies((first, last)).get(("groq", "llama"), Latencies())
+    assert by_model == pace
+    served = sums.tallies([(first, last)], "provider")["provider"]
+    for tallies in (served, sums.clients((first, last))):
+        assert sum(tally.requests for tally in tallies) == expected
 
 
-@pytest.mark.parametrize("p", [0, 1, 50, 90, 95, 99, 99.9, 100])
-@pytest.mark.parametrize("mu", [-5.0, -1.0, 2.0])
-def test_percentiles_are_within_the_stated_error(p: float, mu: float) -> None:
-    rng = random.Random(7)
-    values = sorted(rng.lognormvariate(mu, 1.2) for _ in range(3_000))
-    true = values[max(1, math.ceil(len(values) * p / 100)) - 1]
-    read = percentile(Counter(map(bucket, values)), p)
-    assert read is not None
-    assert abs(read - true) <= max(RELATIVE_ERROR * true, SHORTEST)
+def test_latencies_are_counted_by_model_and_metric(requests: RequestLog, sums: Sums) -> None:
+    for one in (ROW, ROW, replace(ROW, first_token=None), FAILED):
+        requests.append(one)
+    found = sums.latencies((START, START + HOUR))
+    assert found.keys() == {("groq", "llama")}
+    assert unpacked(found["groq", "llama"].durations) == {bucket(2.0): 3}
+    assert unpacked(found["groq", "llama"].first_tokens) == {bucket(0.75): 2}
 
 
-@pytest.mark.parametrize("seconds", [0.0011, 0.01, 0.1, 1.0, 59.9, 3_600.0])
-def test_a_single_value_reads_back_within_the_error(seconds: float) -> None:
-    assert percentile({bucket(seconds): 1}, 50) == pytest.approx(seconds, rel=RELATIVE_ERROR)
+def test_tallies_are_kept_by_step_and_name(requests: RequestLog, sums: Sums) -> None:
+    for at in (START, START + HOUR, START + 4 * HOUR):
+        requests.append(replace(ROW, at=at))
+        requests.append(replace(FAILED, at=at, error=None, status=503))
+    steps = [(START, START + HOUR), (START + HOUR, START + 2 * HOUR)]
+    steps.append((START + 2 * HOUR, START + 6 * HOUR))
+    expected = {
+        "provider": [Tally(0, "", 1, 1, 0, 0, 0), Tally(0, "groq", 1, 0, 1, 100, 50)],
+        "client": [Tally(0, "", 1, 1, 0, 0, 0), Tally(0, "1", 1, 0, 1, 100, 50)],
+        "error": [Tally(0, "http_503", 1, 1, 0, 0, 0)],
+        "fault": [Tally(0, "rate_limited", 2, 2, 0, 0, 0)],
+    }
+    assert sums.tallies(steps, *expected) == {
+        dimension: [replace(tally, step=step) for step in range(3) for tally in tallies]
+        for dimension, tallies in expected.items()
+    }
 
 
-@pytest.mark.parametrize("seconds", [-1.0, 0.0, SHORTEST])
-def test_what_is_shorter_than_a_millisecond_is_a_millisecond(seconds: float) -> None:
-    assert percentile({bucket(seconds): 1}, 50) == SHORTEST
+def test_a_call_that_was_overtaken_is_no_fault(requests: RequestLog, sums: Sums) -> None:
+    overtaken = replace(REFUSED, error=ErrorKind.HEDGED_OUT)
+    requests.append(replace(ROW, attempts=(overtaken, ANSWERED)))
+    assert sums.tallies([(START, START + HOUR)], "fault") == {"fault": []}
 
 
-def test_nothing_measured_has_no_percentile() -> None:
-    assert percentile({}, 50) is None
+def test_rows_of_two_days_in_one_transaction_are_kept_apart(database: Database, sums: Sums) -> None:
+    midnight = START // DAY * DAY
+    writer = Writer(database.engine)
+    with writer.transaction():
+        record(writer, [row(n, at=midnight + n * HOUR) for n in (-2, -1, 0, 1, 2)])
+    writer.close()
+    assert [total.requests for total in sums.totals((midnight - DAY, midnight))] == [0, 2]
+    assert [total.requests for total in sums.totals((midnight, midnight + DAY))] == [0, 3]
