@@ -96,9 +96,7 @@ def with_custom(catalog: Catalog, definitions: Mapping[str, Mapping[str, Any]]) 
         providers[name] = provider
         for fields in found.get("models", ()):
             old = models.get(f"{name}/{fields['id']}")
-            model = (
-                ranked_model(catalog, provider, fields) if old is None else _merged(old, fields)
-            )
+            model = ranked_model(catalog, provider, fields) if old is None else _merged(old, fields)
             models[model.ref] = model
     return build_catalog(providers.values(), models.values())
 
