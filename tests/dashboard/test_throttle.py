@@ -17,7 +17,8 @@ def guess(throttle: Throttle, times: int) -> None:
 
 
 def test_the_wait_doubles_from_the_fourth_wrong_one_on(clock: FrozenClock) -> None:
-    throttle, waits = Throttle(clock), []
+    throttle = Throttle(clock)
+    waits: list[float] = []
     for _ in range(FREE + 4):
         assert throttle.wait(EVE) == 0
         waits.append(throttle.wait(EVE) if len(waits) >= FREE - 1 else 0.0)

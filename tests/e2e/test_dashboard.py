@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from playwright.sync_api import Browser, expect
 
 from tests.e2e import browser as harness
-from tests.e2e.browser import PASSWORD, PHONE, Person, axe, shot, too_wide
+from tests.e2e.browser import DESKTOP, PASSWORD, PHONE, Person, axe, shot, too_wide
 from tests.e2e.server import Server, config
 
 pytestmark = [
@@ -71,20 +72,20 @@ def test_a_wrong_password_is_said_at_its_field(browser: Browser, server: Server)
     assert [c for c in person.complaints if "422" not in c] == []
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
+
+
 @pytest.mark.parametrize("page", PAGES)
-def test_a_page_is_accessible_and_fits(
-    browser: Browser, person: Person, page: str, scheme: str
-) -> None:
-    person.page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
-    person.page.goto(f"/{page}")
-    shot(person.page, f"{page}-{scheme}")
-    assert axe(person.page) == []
-    assert too_wide(person.page) <= 0
-    person.page.set_viewport_size({"width": PHONE["width"], "height": PHONE["height"]})
-    shot(person.page, f"{page}-{scheme}-phone")
-    assert axe(person.page) == []
-    assert too_wide(person.page) <= 0
+def test_a_page_is_accessible_and_fits(person: Person, page: str) -> None:
+    tab = person.page
+    tab.goto(f"/{page}")
+    for size, suffix in ((DESKTOP, ""), (PHONE, "-phone")):
+        tab.set_viewport_size({"width": size["width"], "height": size["height"]})
+        for scheme in SCHEMES:
+            tab.emulate_media(color_scheme=scheme)
+            shot(tab, f"{page}-{scheme}{suffix}")
+            assert axe(tab) == []
+            assert too_wide(tab) <= 0
 
 
 def test_the_theme_is_kept(person: Person) -> None:
