@@ -260,13 +260,14 @@ MIGRATIONS: tuple[Migration, ...] = (
             # Rows of one bucket each cannot be packed in SQL: percentiles begin anew.
             "DROP TABLE latencies",
             """CREATE TABLE latencies (
+                scope TEXT NOT NULL,
                 span INTEGER NOT NULL,
                 start BIGINT NOT NULL,
                 provider TEXT NOT NULL,
                 model TEXT NOT NULL,
                 durations {blob} NOT NULL,
                 first_tokens {blob} NOT NULL,
-                PRIMARY KEY (span, start, provider, model)
+                PRIMARY KEY (scope, span, start, provider, model)
             ){keyed}""",
         ),
     ),

@@ -33,8 +33,8 @@ _Sums = tuple[int, int, int, int, int, int, int, float, int, int]
 _Name = tuple[str, int, int, str]
 """Dimension, span, start, name."""
 _Tally = tuple[int, int, int, int, int]
-_Latency = tuple[int, int, str, str]
-"""Span, start, provider, model."""
+_Latency = tuple[str, int, int, str, str]
+"""Scope, span, start, provider, model."""
 
 
 def record(writer: Writer, rows: Sequence[LoggedRequest]) -> None:
@@ -112,9 +112,11 @@ def _add_tally(tallies: dict[_Name, _Tally], name: _Name, more: _Tally) -> None:
 def _add_latencies(writer: Writer, rows: Iterable[LoggedRequest]) -> None:
     """Read, added to and written again: safe, as transactions of the log take turns."""
     new = _latencies(rows)
-    for span, start, provider, model, *stored in bulk.find(writer, tables.latencies, new):
-        for n, data in enumerate(stored):
-            new[span, start, provider, model][n] += histogram.from_bytes(data)
+    for *key, durations, first_tokens in bulk.find(writer, tables.latencies, new):
+        scope, span, start, provider, model = key
+        so_far = new[scope, span, start, provider, model]
+        so_far[0] += histogram.from_bytes(durations)
+        so_far[1] += histogram.from_bytes(first_tokens)
     counts = [(*key, *map(histogram.to_bytes, both)) for key, both in new.items()]
     bulk.put(writer, tables.latencies, counts, _HISTOGRAMS)
 
@@ -129,9 +131,9 @@ def _latencies(rows: Iterable[LoggedRequest]) -> dict[_Latency, list[int]]:
         first = 0 if row.first_token is None else histogram.packed(row.first_token)
         hour, model = hour_of(row.at), row.served_model or ""
         for key in (
-            (HOUR, hour, "", ""),
-            (HOUR, hour, row.provider, model),
-            (DAY, hour - hour % DAY, row.provider, model),
+            ("all", HOUR, hour, "", ""),
+            ("model", HOUR, hour, row.provider, model),
+            ("model", DAY, hour - hour % DAY, row.provider, model),
         ):
             found[key][0] += duration
             found[key][1] += first

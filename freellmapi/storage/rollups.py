@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import groupby
+from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, and_, func, select, union_all
 
@@ -18,7 +19,7 @@ from freellmapi.storage import histogram, tables
 from freellmapi.storage.db import Database
 from freellmapi.storage.recording import COUNTED, COUNTERS, DAY, HOUR, TALLIED, hour_of
 
-__all__ = ["DAY", "HOUR", "Counted", "Latencies", "Rollups", "Sums", "Tally", "Totals"]
+__all__ = ["DAY", "HOUR", "Counted", "Failed", "Latencies", "Rollups", "Sums", "Tally", "Totals"]
 
 Hours = tuple[int, int]
 """The hours that begin from the first epoch second on and before the second one; whole."""
@@ -68,6 +69,16 @@ class Tally:
     fallbacks: int
     prompt_tokens: int
     completion_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """How many ended so in a step: whole requests, or single calls."""
+
+    step: int
+    whole: bool
+    kind: str
+    n: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +158,7 @@ class Sums:
         found: dict[tuple[str, str], tuple[int, int]] = {}
         for part in _parts(c.span, c.start, hours):
             query = select(c.provider, c.model, c.durations, c.first_tokens).where(
-                part, c.provider != ""
+                c.scope == "model", part
             )
             for provider, model, *both in self.connection.execute(query).all():
                 durations, first_tokens = map(histogram.from_bytes, both)
@@ -158,11 +169,10 @@ class Sums:
     def paces(self, steps: Sequence[Hours]) -> tuple[Latencies, ...]:
         """Of all models together, for each of the steps; they follow one another."""
         c = tables.latencies.c
-        # Named one by one: the row of all models is the first of its hour in the table's key.
-        hours = range(steps[0][0], steps[-1][1], HOUR)
         query = (
             select(c.start, c.durations, c.first_tokens)
-            .where(c.span == HOUR, c.start.in_(hours), c.provider == "", c.model == "")
+            .where(c.scope == "all", c.span == HOUR)
+            .where(c.start >= steps[0][0], c.start < steps[-1][1])
             .order_by(c.start)
         )
         found = [(0, 0)] * len(steps)
@@ -175,25 +185,39 @@ class Sums:
             found[step] = (a + durations, b + first_tokens)
         return tuple(Latencies(*both) for both in found)
 
-    def tallies(self, steps: Sequence[Hours], *dimensions: str) -> dict[str, list[Tally]]:
-        """Of each dimension by step and name; the steps follow one another.
+    def providers(self, steps: Sequence[Hours]) -> tuple[Tally, ...]:
+        """By step and who served; the steps follow one another."""
+        return tuple(
+            Tally(step, name, *map(int, sums))
+            for step, _, name, *sums in self._stepped(steps, ("provider",), TALLIED)
+        )
+
+    def failed(self, steps: Sequence[Hours]) -> tuple[Failed, ...]:
+        """By step and kind, of requests and of single calls."""
+        return tuple(
+            Failed(step, dimension == "error", name, int(n))
+            for step, dimension, name, n in self._stepped(steps, ("error", "fault"), ("requests",))
+        )
+
+    def _stepped(
+        self, steps: Sequence[Hours], dimensions: Sequence[str], counters: Sequence[str]
+    ) -> Iterator[tuple[Any, ...]]:
+        """Step, dimension, name and sums.
 
         Neighbours of one length share a query, as dividing is faster than looking each step
         up. An hour more or less, where the clocks change, makes a day a run of its own.
         """
         c = tables.tallies.c
-        found: dict[str, list[Tally]] = {dimension: [] for dimension in dimensions}
         for first, length, (since, until) in _runs(steps):
             step = (c.start - since) // length
             query = (
-                select(c.dimension, step, c.name, *(func.sum(c[n]) for n in TALLIED))
+                select(step, c.dimension, c.name, *(func.sum(c[n]) for n in counters))
                 .where(c.dimension.in_(dimensions), c.span == HOUR)
                 .where(c.start >= since, c.start < until)
-                .group_by(c.dimension, step, c.name)
+                .group_by(step, c.dimension, c.name)
             )
-            for dimension, n, name, *sums in self.connection.execute(query).all():
-                found[dimension].append(Tally(first + n, name, *map(int, sums)))
-        return found
+            for n, *rest in self.connection.execute(query).all():
+                yield (first + n, *rest)
 
     def clients(self, hours: Hours) -> tuple[Tally, ...]:
         """By client token; the name is its id, empty for requests without one."""

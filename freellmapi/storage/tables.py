@@ -186,10 +186,12 @@ tallies = Table(
     Column("completion_tokens", BigInteger, nullable=False),
 )
 
-#: Packed histograms. An hour also has a row for all models, under empty names.
+#: Packed histograms. ``scope``: ``model`` for each, by hours and days, or ``all`` of them
+#: together under empty names, by hours only and side by side to be read at once.
 latencies = Table(
     "latencies",
     metadata,
+    Column("scope", Text, primary_key=True),
     Column("span", Integer, primary_key=True),
     Column("start", BigInteger, primary_key=True),
     Column("provider", Text, primary_key=True),

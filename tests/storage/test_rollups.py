@@ -15,6 +15,7 @@ from freellmapi.storage.request_log import RequestLog
 from freellmapi.storage.rollups import (
     DAY,
     HOUR,
+    Failed,
     Latencies,
     Rollups,
     Sums,
@@ -95,8 +96,7 @@ def test_days_and_hours_cover_a_period_exactly(
     assert sum(unpacked(pace.durations).values()) == expected
     by_model = sums.latencies((first, last)).get(("groq", "llama"), Latencies())
     assert by_model == pace
-    served = sums.tallies([(first, last)], "provider")["provider"]
-    for tallies in (served, sums.clients((first, last))):
+    for tallies in (sums.providers([(first, last)]), sums.clients((first, last))):
         assert sum(tally.requests for tally in tallies) == expected
 
 
@@ -115,22 +115,26 @@ def test_tallies_are_kept_by_step_and_name(requests: RequestLog, sums: Sums) -> 
         requests.append(replace(FAILED, at=at, error=None, status=503))
     steps = [(START, START + HOUR), (START + HOUR, START + 2 * HOUR)]
     steps.append((START + 2 * HOUR, START + 6 * HOUR))
-    expected = {
-        "provider": [Tally(0, "", 1, 1, 0, 0, 0), Tally(0, "groq", 1, 0, 1, 100, 50)],
-        "client": [Tally(0, "", 1, 1, 0, 0, 0), Tally(0, "1", 1, 0, 1, 100, 50)],
-        "error": [Tally(0, "http_503", 1, 1, 0, 0, 0)],
-        "fault": [Tally(0, "rate_limited", 2, 2, 0, 0, 0)],
-    }
-    assert sums.tallies(steps, *expected) == {
-        dimension: [replace(tally, step=step) for step in range(3) for tally in tallies]
-        for dimension, tallies in expected.items()
-    }
+    assert sums.providers(steps) == tuple(
+        tally
+        for step in range(3)
+        for tally in (Tally(step, "", 1, 1, 0, 0, 0), Tally(step, "groq", 1, 0, 1, 100, 50))
+    )
+    assert sums.failed(steps) == tuple(
+        failed
+        for step in range(3)
+        for failed in (Failed(step, True, "http_503", 1), Failed(step, False, "rate_limited", 2))
+    )
+    assert sums.clients((START, START + 6 * HOUR)) == (
+        Tally(0, "", 3, 3, 0, 0, 0),
+        Tally(0, "1", 3, 0, 3, 300, 150),
+    )
 
 
 def test_a_call_that_was_overtaken_is_no_fault(requests: RequestLog, sums: Sums) -> None:
     overtaken = replace(REFUSED, error=ErrorKind.HEDGED_OUT)
     requests.append(replace(ROW, attempts=(overtaken, ANSWERED)))
-    assert sums.tallies([(START, START + HOUR)], "fault") == {"fault": []}
+    assert sums.failed([(START, START + HOUR)]) == ()
 
 
 def test_rows_of_two_days_in_one_transaction_are_kept_apart(database: Database, sums: Sums) -> None:
