@@ -13,6 +13,7 @@ from freellmapi.core.limits import Bucket, Usage
 from freellmapi.core.route import Reservation
 from freellmapi.providers.ratelimit_headers import Observation
 from freellmapi.router.account import Account
+from freellmapi.router.closed import Closed
 from freellmapi.router.counter import MINUTE_SLOTS
 from freellmapi.router.room import fits, lasting, opens_at, pressure
 from freellmapi.router.tally import Tally, tally
@@ -20,6 +21,9 @@ from freellmapi.router.tally import Tally, tally
 
 class Ledger(Protocol):
     """Headroom, held before a call and corrected after it. Times are epoch seconds."""
+
+    closed: Closed
+    """Models without room, as plans found them; told of room that is given back."""
 
     def reserve(self, buckets: tuple[Bucket, ...], tokens: int, now: float) -> Reservation | None:
         """Headroom for one call of so many tokens, or None if any window lacks it."""
@@ -123,6 +127,7 @@ class MemoryLedger:
         self._last_id = 0
         self._open: set[int] = set()
         self._latest = 0.0
+        self.closed = Closed()
 
     def reserve(self, buckets: tuple[Bucket, ...], tokens: int, now: float) -> Reservation | None:
         """Headroom for one call of so many tokens, or None if any window lacks it."""
@@ -182,6 +187,7 @@ class MemoryLedger:
             counter.in_flight -= 1
             if requests or tokens:
                 counter.correct(reservation.at, requests, tokens)
+            self.closed.eased(bucket.name)
 
     def opens_at(self, buckets: tuple[Bucket, ...], tokens: int, now: float) -> float:
         """Epoch seconds from which ``reserve`` would succeed if nothing else were used."""
@@ -238,16 +244,21 @@ class MemoryLedger:
         """
         now = self._time(now)
         counter = self._counter(bucket, now)
+        before = counter.limits
         for seen in observations:
             counter.observe(seen, now, now if sent_at is None else sent_at)
+            if counter.limits is not before:
+                self.closed.eased(bucket.name)
 
     def restore(self, bucket: Bucket, earlier: Earlier, now: float) -> None:
         """Count what the request log knows of an earlier life of this process."""
-        counter = self._counter(bucket, self._time(now))
+        now = self._time(now)
+        counter = self._counter(bucket, now)
         counter.day.add(now, *earlier.day)
         counter.month.add(now, *earlier.month)
         for second, requests, tokens in earlier.minute:
-            counter.add_to_minute(second, requests, tokens)
+            if second > int(now) - MINUTE_SLOTS:
+                counter.add_to_minute(second, requests, tokens)
 
     def prune(self, now: float) -> None:
         """Forget the buckets in which nothing counts any more."""

@@ -46,10 +46,16 @@ class LedgerMachine(RuleBasedStateMachine):
 
     @rule(which=WHICH, tokens=st.integers(1, 100))
     def reserve(self, which: str, tokens: int) -> None:
+        self.reserved(which, tokens)
+
+    def reserved(self, which: str, tokens: int) -> Call | None:
+        """A call for which there is room, if and only if there is."""
         reservation = self.ledger.reserve(BUCKETS[which], tokens, self.now)
         assert (reservation is not None) == self.has_room(which, tokens, self.now)
-        if reservation is not None:
-            self.calls.append(Call(which, reservation.at, tokens, reservation))
+        if reservation is None:
+            return None
+        self.calls.append(Call(which, reservation.at, tokens, reservation))
+        return self.calls[-1]
 
     @rule(which=WHICH, tokens=st.integers(1, 100), patience=st.sampled_from([0, 15, 70, 200]))
     def book(self, which: str, tokens: int, patience: int) -> None:
@@ -87,9 +93,8 @@ class LedgerMachine(RuleBasedStateMachine):
         """Calls that are answered at once, a few seconds apart."""
         for _ in range(times):
             self.now += 4
-            self.reserve(which, tokens)
-            call = self.calls[-1] if self.calls else None
-            if call is not None and call.open and call.at == self.now:
+            call = self.reserved(which, tokens)
+            if call is not None:
                 call.open = False
                 self.ledger.settle(call.reservation, Usage(tokens, 0), spent=True)
 
