@@ -8,6 +8,8 @@ import { setTheme, theme } from "./lib/theme.js";
 import { toast } from "./lib/toast.js";
 
 const PILL_SECONDS = 15;
+/** From here on a phone has no room for the number in full. */
+const MANY = 10_000;
 const LOW = 0.2;
 const VERY_LOW = 0.05;
 
@@ -77,7 +79,8 @@ function showPill({ today }) {
   ].filter(Boolean);
   const none = sum ? "Nothing left today" : today.requests_unlimited ? "No daily cap" : "No keys yet";
   long.textContent = left.length ? `${left.join(" · ")} left today` : none;
-  short.textContent = left.length ? `${tokens(today.requests_left || today.tokens_left)} left` : none;
+  const few = today.requests_left < MANY ? number : tokens;
+  short.textContent = today.requests_left ? `${few(today.requests_left)} requests` : (left[0] ?? none);
 }
 
 // No provider is called "-", so the answer holds the sums alone.
