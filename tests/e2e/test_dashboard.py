@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 import pytest
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import Browser, ViewportSize, expect
 
 from tests.e2e import browser as harness
 from tests.e2e.browser import DESKTOP, PASSWORD, PHONE, Person, axe, shot, too_wide
@@ -80,7 +80,7 @@ def test_a_page_is_accessible_and_fits(person: Person, page: str) -> None:
     tab = person.page
     tab.goto(f"/{page}")
     for size, suffix in ((DESKTOP, ""), (PHONE, "-phone")):
-        tab.set_viewport_size({"width": size["width"], "height": size["height"]})
+        tab.set_viewport_size(size)
         for scheme in SCHEMES:
             tab.emulate_media(color_scheme=scheme)
             shot(tab, f"{page}-{scheme}{suffix}")
@@ -166,13 +166,27 @@ def test_undo_is_offered_for_ten_seconds(person: Person) -> None:
     expect(page.get_by_text("Key removed")).to_be_hidden()
 
 
-def test_first_load_is_light(browser: Browser, server: Server) -> None:
-    person = Person(browser, server)
+SHIFTS = """new Promise((done) => {
+  let sum = 0;
+  new PerformanceObserver((list) => {
+    for (const entry of list.getEntries()) sum += entry.hadRecentInput ? 0 : entry.value;
+  }).observe({type: "layout-shift", buffered: true});
+  setTimeout(() => done(sum), 300);
+})"""
+
+
+@pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
+def test_first_load_is_light_and_nothing_jumps(
+    browser: Browser, server: Server, size: ViewportSize
+) -> None:
+    person = Person(browser, server, viewport=size)
     person.log_in()
     person.page.wait_for_url("**/keys")
     person.page.wait_for_load_state("networkidle")
     sizes = person.page.evaluate(
         "performance.getEntries().map((e) => e.transferSize ?? 0).reduce((a, b) => a + b, 0)"
     )
+    shifts = person.page.evaluate(SHIFTS)
     person.close()
     assert 0 < sizes < 60_000
+    assert shifts <= 0.02
