@@ -5,7 +5,6 @@ Everything is of one period, so that headline, series and tables agree to the la
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -17,7 +16,7 @@ from freellmapi.dashboard.queries import names
 from freellmapi.dashboard.report import Figure, Headline, Overview, Series
 from freellmapi.storage.db import Database
 from freellmapi.storage.histogram import percentile, unpacked
-from freellmapi.storage.rollups import Latencies, Rollups, Sums, Tally, Totals
+from freellmapi.storage.rollups import Latencies, Rollups, Sums, Totals
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,32 +86,34 @@ def _headline(part: _Part, before: _Part, costs: Costs) -> Headline:
 
 def _series(sums: Sums, steps: Sequence[Step], paces: Sequence[Latencies]) -> Series:
     hours = [step.hours for step in steps]
-    tallies = sums.tallies(hours, "provider", "error", "fault")
-    tokens_in, tokens_out = [0] * len(steps), [0] * len(steps)
-    for tally in tallies["provider"]:
-        tokens_in[tally.step] += tally.prompt_tokens
-        tokens_out[tally.step] += tally.completion_tokens
+    tallies, failed = sums.providers(hours), sums.failed(hours)
+    durations = [unpacked(pace.durations) for pace in paces]
     return Series(
         at=tuple(step.at for step in steps),
-        requests=_by_name(tallies["provider"], len(steps)),
-        tokens_in=tuple(tokens_in),
-        tokens_out=tuple(tokens_out),
-        latency_p50=tuple(_percentile(pace.durations, 50) for pace in paces),
-        latency_p95=tuple(_percentile(pace.durations, 95) for pace in paces),
+        requests=_by_name(((t.name, t.step, t.requests) for t in tallies), len(steps)),
+        tokens_in=_by_step(((t.step, t.prompt_tokens) for t in tallies), len(steps)),
+        tokens_out=_by_step(((t.step, t.completion_tokens) for t in tallies), len(steps)),
+        latency_p50=tuple(percentile(buckets, 50) for buckets in durations),
+        latency_p95=tuple(percentile(buckets, 95) for buckets in durations),
         first_token_p50=tuple(_percentile(pace.first_tokens, 50) for pace in paces),
-        errors=_by_name(tallies["error"], len(steps)),
-        faults=_by_name(tallies["fault"], len(steps)),
+        errors=_by_name(((f.kind, f.step, f.n) for f in failed if f.whole), len(steps)),
+        faults=_by_name(((f.kind, f.step, f.n) for f in failed if not f.whole), len(steps)),
     )
 
 
-def _by_name(tallies: Iterable[Tally], steps: int) -> Mapping[str, tuple[int, ...]]:
-    """A row of counts for each name, the biggest first; names that never served left out."""
-    wholes: Counter[str] = Counter()
+def _by_step(counts: Iterable[tuple[int, int]], steps: int) -> tuple[int, ...]:
+    row = [0] * steps
+    for step, n in counts:
+        row[step] += n
+    return tuple(row)
+
+
+def _by_name(counts: Iterable[tuple[str, int, int]], steps: int) -> Mapping[str, tuple[int, ...]]:
+    """A row of counts for each name, the biggest first."""
     rows: dict[str, list[int]] = {}
-    for tally in tallies:
-        wholes[tally.name] += tally.requests
-        rows.setdefault(tally.name, [0] * steps)[tally.step] += tally.requests
-    return {name: tuple(rows[name]) for name, n in wholes.most_common() if n}
+    for name, step, n in counts:
+        rows.setdefault(name, [0] * steps)[step] += n
+    return {name: tuple(row) for name, row in sorted(rows.items(), key=lambda r: -sum(r[1]))}
 
 
 def _percentile(packed: int, p: float) -> float | None:
