@@ -15,7 +15,6 @@ from freellmapi import log as logs
 from freellmapi.api import blueprint as api
 from freellmapi.api import errors, health
 from freellmapi.background import Background, off_hub
-from freellmapi.config_file import ConfigFile, read_config
 from freellmapi.core.clock import Clock, SystemClock
 from freellmapi.core.errors import SettingsError
 from freellmapi.dashboard import frame
@@ -27,6 +26,7 @@ from freellmapi.providers.probe import Prober
 from freellmapi.providers.transport import Transport
 from freellmapi.providers.wires import WIRES
 from freellmapi.router.call import Tools
+from freellmapi.router.config_file import ConfigFile, read_config
 from freellmapi.router.configuration import Configuration, Given
 from freellmapi.router.cooldowns import Cooldowns
 from freellmapi.router.gateway import Gateway
@@ -109,6 +109,7 @@ def _assemble(
         request_log=request_log,
         configuration=configuration,
         transport=transport,
+        proxies=_proxies(settings),
         local=local,
         measurements=saved,
         health=key_health,

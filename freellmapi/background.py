@@ -51,6 +51,7 @@ class Background:
             gevent.spawn(self._every, FOLLOW_INTERVAL, self._follow),
             gevent.spawn(self._every, HEALTH_INTERVAL, self._check_keys),
             gevent.spawn(self._every, SAVE_INTERVAL, self._save),
+            gevent.spawn(self._every, SAVE_INTERVAL, self._save_token_use),
             gevent.spawn(self._every, CLEAN_INTERVAL, self._clean),
         ]
 
@@ -83,6 +84,10 @@ class Background:
         services.gateway.preferences.measurements.save(
             lambda changed: off_hub(lambda: services.measurements.save(changed))
         )
+
+    def _save_token_use(self) -> None:
+        """Write down which client tokens were used since the last time."""
+        off_hub(lambda: self._services.token_use.save(self._services.tokens))
 
     def _clean(self) -> None:
         """Drop old log rows and benches that ended long ago."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 import errno
 import socket
 
-from freellmapi.config_file import read_config
 from freellmapi.core.errors import SettingsError
+from freellmapi.router.config_file import read_config
 from freellmapi.settings import Settings
 from freellmapi.storage.db import Database
 from freellmapi.storage.vault import Vault, parse_key, verify

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import cast
 
 from flask import current_app
 
 from freellmapi.core.clock import Clock
 from freellmapi.providers.local import LocalModel
+from freellmapi.providers.origins import Proxies
 from freellmapi.providers.transport import Transport
 from freellmapi.router.asking import OffHub
 from freellmapi.router.configuration import Configuration
@@ -22,6 +23,7 @@ from freellmapi.storage.db import Database, DatabaseUnavailable
 from freellmapi.storage.keys import KeyStore
 from freellmapi.storage.measurements import MeasurementStore
 from freellmapi.storage.request_log import RequestLog
+from freellmapi.storage.token_use import TokenUse
 from freellmapi.storage.tokens import TokenStore
 
 log = logging.getLogger(__name__)
@@ -43,18 +45,22 @@ class Services:
     request_log: RequestLog
     configuration: Configuration
     transport: Transport
+    proxies: Proxies
+    """By which providers are asked about keys and models."""
     local: LocalModel
     measurements: MeasurementStore
     health: Health
     gateway: Gateway
     off_hub: OffHub
     """Runs a job that blocks or computes for long while other requests go on."""
+    token_use: TokenUse = field(default_factory=TokenUse)
 
     def close(self) -> None:
         """Stop what runs and flush what is held; in the order that loses nothing."""
         self.request_log.close()
         try:
             self.gateway.preferences.measurements.save(self.measurements.save)
+            self.token_use.save(self.tokens)
         except DatabaseUnavailable as exc:
             log.warning("measurements not saved: %s", exc)
         self.local.stop()

@@ -11,7 +11,7 @@ import click
 import pytest
 
 from freellmapi.cli import main
-from freellmapi.config_file import parse_config
+from freellmapi.router.config_file import parse_config
 from freellmapi.router.settings import RouterSettings
 from freellmapi.settings import VARIABLES
 

@@ -26,11 +26,13 @@ def authenticate() -> None:
     if not token:
         raise _refused("No API key was given. Send it as `Authorization: Bearer <key>`.")
     wanted = digest(token)
-    found = services().configuration.clients.get(wanted)
+    parts = services()
+    found = parts.configuration.clients.get(wanted)
     if found is None or not hmac.compare_digest(found.digest, wanted):
         raise _refused(
             "Incorrect API key provided. `freellmapi token show` prints the one that is good here."
         )
+    parts.token_use.note(found.id, parts.clock.now())
     g.caller = Caller(g.request_id, found.id)
 
 

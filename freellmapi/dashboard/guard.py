@@ -104,6 +104,7 @@ def _check_bearer() -> None:
             code="invalid_api_key",
             type="authentication_error",
         )
+    services().token_use.note(found.id, services().clock.now())
     g.caller = Caller(g.request_id, found.id)
 
 

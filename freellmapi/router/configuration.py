@@ -62,7 +62,7 @@ class Configuration:
         self._keys = keys
         self._tokens = tokens
         self._config = config
-        self._given = given
+        self.given = given
         self._stored: Mapping[str, StoredKey] = MappingProxyType({})
         self.clients: Mapping[bytes, ClientToken] = MappingProxyType({})
         """Live client tokens by digest."""
@@ -95,16 +95,16 @@ class Configuration:
 
     def _from_environment(self, variables: Sequence[str]) -> str | None:
         """A key of one or more parts; None while any of them is missing."""
-        parts = [self._given.env_key(variable) or "" for variable in variables]
+        parts = [self.given.env_key(variable) or "" for variable in variables]
         return ":".join(parts) if parts and all(parts) else None
 
     def _load(self) -> Snapshot:
         # The version is read first: a write in between is seen by the next refresh.
         version = self._config.version()
-        problems = list(self._given.problems)
+        problems = list(self.given.problems)
         catalog = self._catalog(problems)
         stored = self._keys.all()
-        settings, unusable = RouterSettings().merged(self._given.settings)
+        settings, unusable = RouterSettings().merged(self.given.settings)
         settings, unusable_too = settings.merged(self._config.settings())
         problems += [*unusable, *unusable_too]
         self._stored = MappingProxyType({str(key.id): key for key in stored})
@@ -124,7 +124,7 @@ class Configuration:
     def _catalog(self, problems: list[str]) -> Catalog:
         """The built-in catalog with the user's own providers, caps and origins."""
         catalog = load_catalog()
-        given = self._given
+        given = self.given
         custom = {str(p.get("id", "")): _without_key(p) for p in given.providers}
         custom |= self._config.custom_providers()
         steps: list[Callable[[Catalog], Catalog]] = [
@@ -147,22 +147,22 @@ class Configuration:
     def _chain_rows(self, catalog: Catalog) -> list[tuple[str, bool]]:
         """The stored chain; else the file's, which leaves all other models off."""
         rows = [(row.ref, row.enabled) for row in self._config.chain()]
-        if rows or not self._given.chain:
+        if rows or not self.given.chain:
             return rows
-        chosen = [(ref, True) for ref in self._given.chain]
-        named = set(self._given.chain)
+        chosen = [(ref, True) for ref in self.given.chain]
+        named = set(self.given.chain)
         return chosen + [(m.ref, False) for m in catalog.models if m.ref not in named]
 
     def _live_keys(self, catalog: Catalog, stored: tuple[StoredKey, ...]) -> Iterator[LiveKey]:
         keyed = {key.provider for key in stored} | {
-            provider for provider, _, _ in self._given.env_keys
+            provider for provider, _, _ in self.given.env_keys
         }
         for key in stored:
             if key.provider in catalog.providers:
                 yield _live(key)
-        taken = {var for _, var, _ in self._given.env_keys}
-        for provider, variable, label in self._given.env_keys:
-            missing = "" if self._given.env_key(variable) else f"{variable} is not set"
+        taken = {var for _, var, _ in self.given.env_keys}
+        for provider, variable, label in self.given.env_keys:
+            missing = "" if self.given.env_key(variable) else f"{variable} is not set"
             yield LiveKey(ENV + variable, provider, label or variable, not missing, missing)
         for provider_id, definition in catalog.providers.items():
             ways = [way for way in definition.env_ways() if taken.isdisjoint(way)]
@@ -171,7 +171,7 @@ class Configuration:
                 yield LiveKey(ENV + ",".join(variables), provider_id, variables[-1])
             # The user's own endpoint is asked without a key only while it has none.
             if definition.keyless and not (definition.status == "user" and provider_id in keyed):
-                reason = self._given.without.get(provider_id, "")
+                reason = self.given.without.get(provider_id, "")
                 yield LiveKey(ANONYMOUS, provider_id, "no key", not reason, reason)
 
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from freellmapi.config_file import ConfigFile, read_config
 from freellmapi.core.errors import SettingsError
+from freellmapi.router.config_file import ConfigFile, read_config
 
 WHOLE = """
 chain = ["groq/openai/gpt-oss-120b", "lab/gemma"]

@@ -1,0 +1,37 @@
+"""The copy of a database that is in use."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+from freellmapi.storage import backup
+from freellmapi.storage.config import ConfigStore
+from freellmapi.storage.db import Database
+from freellmapi.storage.keys import KeyStore
+
+
+def test_the_copy_holds_what_is_committed_and_no_secret(
+    database: Database, config: ConfigStore, keys: KeyStore, tmp_path: Path
+) -> None:
+    secret = "gsk_" + "a1b2" * 13
+    keys.add("groq", secret, "main")
+    config.put_settings({"max_wait": 3})
+    assert backup.can_be_copied(database)
+    with database.begin():  # Another write is under way.
+        copied = backup.copy(database)
+    with copied:
+        contents = copied.read()
+    assert secret.encode() not in contents
+    path = tmp_path / "copy.db"
+    path.write_bytes(contents)
+    with sqlite3.connect(path) as copy:
+        assert copy.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+        assert copy.execute("SELECT value FROM settings").fetchall() == [("3",)]
+        assert copy.execute("PRAGMA journal_mode").fetchone() == ("delete",)
+    copy.close()
+
+
+def test_nothing_stays_beside_the_database(database: Database, tmp_path: Path) -> None:
+    backup.copy(database).close()
+    assert not list((tmp_path / "data").glob("backup-*"))
