@@ -78,7 +78,7 @@ def fill(database: Database, rows: int, since: float, until: float) -> int:
                 for n, attempt in enumerate(row.attempts)
             ]
             bulk.add(writer, tables.attempts, tried)
-            recording.record(writer, batch)
+            recording.record(writer, batch, folded=0)
         first += len(batch)
     writer.close()
     return first - 1

@@ -11,6 +11,7 @@ from gevent import Greenlet
 
 from freellmapi.core.errors import DAY
 from freellmapi.services import Services
+from freellmapi.storage.folding import fold
 
 log = logging.getLogger(__name__)
 
@@ -90,8 +91,9 @@ class Background:
         off_hub(lambda: self._services.token_use.save(self._services.tokens))
 
     def _clean(self) -> None:
-        """Drop old log rows and benches that ended long ago."""
+        """Fold the sums, drop old log rows and benches that ended long ago."""
         services = self._services
+        off_hub(lambda: fold(services.database, services.clock.now()))
         days = services.configuration.snapshot.settings.log_retention_days
         before = services.clock.now() - days * DAY
         off_hub(lambda: services.request_log.prune(before))

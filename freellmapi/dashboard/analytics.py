@@ -37,7 +37,7 @@ def overview(database: Database, catalog: Catalog, over: Range, zone: str, now: 
     hours = [step.hours for step in steps]
     whole = (hours[0][0], hours[-1][1])
     earlier = periods.before(over, place, now)
-    with Rollups(database).reading() as sums:
+    with Rollups(database).reading(now) as sums:
         paces = sums.paces(hours)
         part = _Part(sums.totals(whole), sum(paces, Latencies()))
         before = _Part(sums.totals(earlier), *sums.paces([earlier]))

@@ -67,12 +67,12 @@ def zone_of(name: str) -> tzinfo:
 def steps(over: Range, zone: tzinfo, now: float) -> tuple[Step, ...]:
     """Up to and with the one in which now is, oldest first; they follow one another.
 
-    24 hours; 28 quarters of a day; 30 or 90 days. The last one is open: it reaches to the end
-    of the day in UTC, as nothing is later than now and whole days are read faster.
+    24 hours; 28 quarters of a day; 30 or 90 days. The last one ends with the hour of now, or
+    with its own first one where that is still to begin.
     """
-    end = (int(now // DAY) + 1) * DAY
     starts = list(_starts(over, zone, now))
     whole = [_hour_from(at) for at in starts]
+    end = max(int(now // HOUR) * HOUR, whole[-1]) + HOUR
     return tuple(Step(at, hours) for at, hours in zip(starts, pairwise((*whole, end)), strict=True))
 
 

@@ -55,7 +55,12 @@ def _insert(writer: Writer, table: Table, rows: Sequence[Values], conflict: str)
         writer.execute(statement, tuple(chain.from_iterable(piece)))
 
 
-def _pieces(rows: Sequence[Values]) -> Iterator[Sequence[Values]]:
+def _pieces(rows: Sequence[Values]) -> Iterable[Sequence[Values]]:
+    """Pieces of these sizes, the biggest first."""
+    return (rows,) if len(rows) in _SIZES else _cut(rows)
+
+
+def _cut(rows: Sequence[Values]) -> Iterator[Sequence[Values]]:
     start = 0
     for size in _SIZES:
         while len(rows) - start >= size:

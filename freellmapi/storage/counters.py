@@ -1,4 +1,4 @@
-"""Numbers that only grow, advanced inside the transaction of the write they count."""
+"""Single numbers, changed inside the transaction of the write they speak of."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ from freellmapi.storage.tables import counters
 
 #: Changes with every write that a running server has to take over.
 CONFIG = "config"
+
+#: The hour before which all is folded into days; goes back when an earlier row is logged.
+FOLDED = "folded"
 
 
 def advance(connection: Connection, name: str, by: int = 1) -> int:

@@ -224,38 +224,26 @@ MIGRATIONS: tuple[Migration, ...] = (
             "sum(failures), sum(fallbacks), sum(attempts), sum(failed_attempts), "
             "sum(prompt_tokens), sum(completion_tokens), sum(duration), sum(counted), "
             "sum(counted_tokens) FROM hourly GROUP BY hour, provider, model, key_id",
-            "INSERT INTO rollups SELECT 86400, hour - hour % 86400, provider, model, key_id, "
-            "sum(requests), sum(failures), sum(fallbacks), sum(attempts), "
-            "sum(failed_attempts), sum(prompt_tokens), sum(completion_tokens), sum(duration), "
-            "sum(counted), sum(counted_tokens) FROM hourly GROUP BY hour - hour % 86400, "
-            "provider, model, key_id",
             """CREATE TABLE tallies (
                 dimension TEXT NOT NULL,
-                span INTEGER NOT NULL,
-                start BIGINT NOT NULL,
+                hour BIGINT NOT NULL,
                 name TEXT NOT NULL,
                 requests BIGINT NOT NULL,
                 failures BIGINT NOT NULL,
                 fallbacks BIGINT NOT NULL,
                 prompt_tokens BIGINT NOT NULL,
                 completion_tokens BIGINT NOT NULL,
-                PRIMARY KEY (dimension, span, start, name)
+                PRIMARY KEY (dimension, hour, name)
             ){keyed}""",
-            "INSERT INTO tallies SELECT 'provider', 3600, hour, provider, sum(requests), "
-            "sum(failures), sum(fallbacks), sum(prompt_tokens), sum(completion_tokens) FROM "
-            "hourly GROUP BY hour, provider",
-            "INSERT INTO tallies SELECT 'client', 3600, hour, CASE token_id WHEN 0 THEN '' "
-            "ELSE CAST(token_id AS TEXT) END, sum(requests), sum(failures), sum(fallbacks), "
+            "INSERT INTO tallies SELECT 'client', hour, CASE token_id WHEN 0 THEN '' ELSE "
+            "CAST(token_id AS TEXT) END, sum(requests), sum(failures), sum(fallbacks), "
             "sum(prompt_tokens), sum(completion_tokens) FROM hourly GROUP BY hour, token_id",
-            "INSERT INTO tallies SELECT 'client', 86400, hour - hour % 86400, CASE token_id "
-            "WHEN 0 THEN '' ELSE CAST(token_id AS TEXT) END, sum(requests), sum(failures), "
-            "sum(fallbacks), sum(prompt_tokens), sum(completion_tokens) FROM hourly GROUP BY "
-            "hour - hour % 86400, token_id",
-            "INSERT INTO tallies SELECT 'error', 3600, hour, 'unknown', sum(failures), "
+            "INSERT INTO tallies SELECT 'error', hour, 'unknown', sum(failures), "
             "sum(failures), 0, 0, 0 FROM hourly WHERE failures > 0 GROUP BY hour",
-            "INSERT INTO tallies SELECT 'fault', 3600, hour, 'unknown', sum(failed_attempts), "
+            "INSERT INTO tallies SELECT 'fault', hour, 'unknown', sum(failed_attempts), "
             "sum(failed_attempts), 0, 0, 0 FROM hourly WHERE failed_attempts > 0 GROUP BY "
             "hour",
+            "INSERT INTO counters (name, value) VALUES ('folded', 0)",
             "DROP TABLE hourly",
             # Rows of one bucket each cannot be packed in SQL: percentiles begin anew.
             "DROP TABLE latencies",

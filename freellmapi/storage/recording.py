@@ -1,12 +1,16 @@
-"""Adds rows of the request log to the sums, inside the transaction that logs them."""
+"""Adds rows of the request log to the hourly sums, inside the transaction that logs them.
+
+What can be made of hours later is made by ``folding.py``: each page of the database that a
+transaction touches costs some ten microseconds, on the path of every answer.
+"""
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
 from freellmapi.core.route import Attempt
 from freellmapi.storage import bulk, histogram, tables
+from freellmapi.storage.counters import FOLDED
 from freellmapi.storage.logged import LoggedRequest
 from freellmapi.storage.writer import Writer
 
@@ -25,33 +29,39 @@ COUNTERS = (
 )
 COUNTED = ("counted", "counted_tokens")
 TALLIED = ("requests", "failures", "fallbacks", "prompt_tokens", "completion_tokens")
-_HISTOGRAMS = ("durations", "first_tokens")
+HISTOGRAMS = ("durations", "first_tokens")
 
-_Group = tuple[int, int, str, str, str]
-"""Span, start, provider, model, key id."""
+_Group = tuple[int, str, str, str]
+"""Hour, provider, model, key id."""
 _Sums = tuple[int, int, int, int, int, int, int, float, int, int]
-_Name = tuple[str, int, int, str]
-"""Dimension, span, start, name."""
+_Name = tuple[str, int, str]
+"""Dimension, hour, name."""
 _Tally = tuple[int, int, int, int, int]
-_Latency = tuple[str, int, int, str, str]
-"""Scope, span, start, provider, model."""
+_Latency = tuple[int, str, str]
+"""Hour, provider, model."""
 
 
-def record(writer: Writer, rows: Sequence[LoggedRequest]) -> None:
-    """Hours, days and latencies, each in as few statements as one row would need."""
+def record(writer: Writer, rows: Sequence[LoggedRequest], folded: int) -> None:
+    """All that the rows change, in as few statements as one row would need.
+
+    ``folded`` is the mark that ``folding.py`` has left; it goes back to an earlier hour.
+    """
     sums: dict[_Group, _Sums] = {}
     tallies: dict[_Name, _Tally] = {}
     for row in rows:
-        hour = hour_of(row.at)
         # Attempts count for the hour of their request, so that an hour's are those of its own.
-        for span, start in ((HOUR, hour), (DAY, hour - hour % DAY)):
-            _add_request(sums, span, start, row)
-            for attempt in row.attempts:
-                _add_attempt(sums, span, start, attempt)
+        hour = hour_of(row.at)
+        _add_request(sums, hour, row)
+        for attempt in row.attempts:
+            _add_attempt(sums, hour, attempt)
         _tally(tallies, hour, row)
-    bulk.count(writer, tables.rollups, [(*k, *v) for k, v in sums.items()], (*COUNTERS, *COUNTED))
+    counts = [(HOUR, *group, *values) for group, values in sums.items()]
+    bulk.count(writer, tables.rollups, counts, (*COUNTERS, *COUNTED))
     bulk.count(writer, tables.tallies, [(*k, *v) for k, v in tallies.items()], TALLIED)
     _add_latencies(writer, rows)
+    earliest = hour_of(min(row.at for row in rows))
+    if earliest < folded:
+        _set_back(writer, earliest)
 
 
 def hour_of(at: float) -> int:
@@ -59,32 +69,29 @@ def hour_of(at: float) -> int:
     return int(at // HOUR) * HOUR
 
 
-def _add_request(sums: dict[_Group, _Sums], span: int, start: int, row: LoggedRequest) -> None:
-    group = (span, start, row.provider or "", row.served_model or "", row.key_id or "")
+def _add_request(sums: dict[_Group, _Sums], hour: int, row: LoggedRequest) -> None:
+    group = (hour, row.provider or "", row.served_model or "", row.key_id or "")
     request = (1, int(row.failed), int(len(row.attempts) > 1))
     tokens = (row.prompt_tokens, row.completion_tokens)
     _add(sums, group, (*request, 0, 0, *tokens, row.duration, 0, 0))
 
 
-def _add_attempt(sums: dict[_Group, _Sums], span: int, start: int, attempt: Attempt) -> None:
-    group = (span, start, attempt.provider, attempt.model, attempt.key_id)
+def _add_attempt(sums: dict[_Group, _Sums], hour: int, attempt: Attempt) -> None:
+    group = (hour, attempt.provider, attempt.model, attempt.key_id)
     tokens = attempt.usage.total if attempt.spent and attempt.usage else 0
     _add(sums, group, (0, 0, 0, 1, int(attempt.failed), 0, 0, 0.0, int(attempt.spent), tokens))
 
 
 def _tally(tallies: dict[_Name, _Tally], hour: int, row: LoggedRequest) -> None:
     request = (1, int(row.failed), int(len(row.attempts) > 1))
-    more = (*request, row.prompt_tokens, row.completion_tokens)
-    client = str(row.token_id or "")
-    _add_tally(tallies, ("provider", HOUR, hour, row.provider or ""), more)
-    _add_tally(tallies, ("client", HOUR, hour, client), more)
-    _add_tally(tallies, ("client", DAY, hour - hour % DAY, client), more)
+    tokens = (row.prompt_tokens, row.completion_tokens)
+    _add_tally(tallies, ("client", hour, str(row.token_id or "")), (*request, *tokens))
     if row.failed:
         kind = row.error or f"http_{row.status}"
-        _add_tally(tallies, ("error", HOUR, hour, kind), (1, 1, 0, 0, 0))
+        _add_tally(tallies, ("error", hour, kind), (1, 1, 0, 0, 0))
     for attempt in row.attempts:
         if attempt.error is not None and attempt.failed:
-            _add_tally(tallies, ("fault", HOUR, hour, attempt.error.value), (1, 1, 0, 0, 0))
+            _add_tally(tallies, ("fault", hour, attempt.error.value), (1, 1, 0, 0, 0))
 
 
 def _add(sums: dict[_Group, _Sums], group: _Group, more: _Sums) -> None:
@@ -112,29 +119,29 @@ def _add_tally(tallies: dict[_Name, _Tally], name: _Name, more: _Tally) -> None:
 def _add_latencies(writer: Writer, rows: Iterable[LoggedRequest]) -> None:
     """Read, added to and written again: safe, as transactions of the log take turns."""
     new = _latencies(rows)
-    for *key, durations, first_tokens in bulk.find(writer, tables.latencies, new):
-        scope, span, start, provider, model = key
-        so_far = new[scope, span, start, provider, model]
+    keys = [("model", HOUR, *key) for key in new]
+    for _, _, hour, provider, model, durations, first_tokens in bulk.find(
+        writer, tables.latencies, keys
+    ):
+        so_far = new[hour, provider, model]
         so_far[0] += histogram.from_bytes(durations)
         so_far[1] += histogram.from_bytes(first_tokens)
-    counts = [(*key, *map(histogram.to_bytes, both)) for key, both in new.items()]
-    bulk.put(writer, tables.latencies, counts, _HISTOGRAMS)
+    counts = [("model", HOUR, *k, *map(histogram.to_bytes, both)) for k, both in new.items()]
+    bulk.put(writer, tables.latencies, counts, HISTOGRAMS)
 
 
 def _latencies(rows: Iterable[LoggedRequest]) -> dict[_Latency, list[int]]:
     """Of answers only: how long a refusal took says nothing about the model."""
-    found: dict[_Latency, list[int]] = defaultdict(lambda: [0, 0])
+    found: dict[_Latency, list[int]] = {}
     for row in rows:
         if row.failed or row.provider is None:
             continue
-        duration = histogram.packed(row.duration)
-        first = 0 if row.first_token is None else histogram.packed(row.first_token)
-        hour, model = hour_of(row.at), row.served_model or ""
-        for key in (
-            ("all", HOUR, hour, "", ""),
-            ("model", HOUR, hour, row.provider, model),
-            ("model", DAY, hour - hour % DAY, row.provider, model),
-        ):
-            found[key][0] += duration
-            found[key][1] += first
+        key = (hour_of(row.at), row.provider, row.served_model or "")
+        both = found.setdefault(key, [0, 0])
+        both[0] += histogram.packed(row.duration)
+        both[1] += 0 if row.first_token is None else histogram.packed(row.first_token)
     return found
+
+
+def _set_back(writer: Writer, hour: int) -> None:
+    writer.execute(f"UPDATE counters SET value = {writer.mark} WHERE name = '{FOLDED}'", (hour,))

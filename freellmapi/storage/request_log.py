@@ -12,6 +12,7 @@ from sqlalchemy.exc import DBAPIError
 
 from freellmapi.core.clock import Clock
 from freellmapi.storage import bulk, recording
+from freellmapi.storage.counters import FOLDED
 from freellmapi.storage.db import Database
 from freellmapi.storage.group_commit import Closed, GroupCommit
 from freellmapi.storage.logged import (
@@ -30,6 +31,12 @@ log = logging.getLogger(__name__)
 #: Seconds before the second and each further try of a transaction that failed.
 _BACKOFF = (0.05, 0.2, 0.8)
 _PRUNE_BATCH = 500
+
+#: What a transaction has to know: the newest row, and how far the sums were folded.
+_STATE = (
+    "SELECT (SELECT coalesce(max(id), 0) FROM requests), "
+    f"(SELECT value FROM counters WHERE name = '{FOLDED}')"
+)
 
 #: Seconds that an attempt may start after its request came.
 _LONGEST_REQUEST = 600.0
@@ -172,8 +179,8 @@ class RequestLog:
     def _transact(self, rows: Sequence[LoggedRequest]) -> None:
         writer = self._writer = self._writer or Writer(self._database.engine)
         with writer.transaction():
-            first = 1 + writer.scalar("SELECT coalesce(max(id), 0) FROM requests")
-            numbered = list(enumerate(rows, first))
+            ((newest, folded),) = writer.rows(_STATE)
+            numbered = list(enumerate(rows, 1 + newest))
             bulk.add(writer, requests, [request_values(id, row) for id, row in numbered])
             tried = [
                 attempt_values(id, n, attempt)
@@ -181,7 +188,7 @@ class RequestLog:
                 for n, attempt in enumerate(row.attempts)
             ]
             bulk.add(writer, attempts, tried)
-            recording.record(writer, rows)
+            recording.record(writer, rows, folded)
         self.transactions += 1
 
     def _is_passing(self, error: Exception) -> bool:

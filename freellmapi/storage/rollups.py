@@ -1,4 +1,5 @@
-"""Reads the hourly and daily sums of the request log; ``recording.py`` writes them.
+"""Reads the hourly and daily sums of the request log, which ``recording.py`` and
+``folding.py`` make.
 
 A period is read from the days that lie whole in it and the hours at its edges, so a month
 costs little more than a day.
@@ -15,7 +16,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, and_, func, select, union_all
 
-from freellmapi.storage import histogram, tables
+from freellmapi.storage import counters, folding, histogram, tables
 from freellmapi.storage.db import Database
 from freellmapi.storage.recording import COUNTED, COUNTERS, DAY, HOUR, TALLIED, hour_of
 
@@ -99,10 +100,11 @@ class Rollups:
         self._database = database
 
     @contextmanager
-    def reading(self) -> Iterator[Sums]:
-        """What is read in the block is of one moment (SQLite), so figures agree."""
+    def reading(self, now: float) -> Iterator[Sums]:
+        """The sums up to now. What is read in the block is of one moment (SQLite)."""
+        folding.fold(self._database, now)
         with self._database.connect() as connection:
-            yield Sums(connection)
+            yield Sums(connection, counters.current(connection, counters.FOLDED))
 
     def counted(self, since: float, until: float, providers: Iterable[str]) -> tuple[Counted, ...]:
         """What these providers counted; failed calls that they count are in it.
@@ -127,10 +129,11 @@ class Rollups:
 
 
 class Sums:
-    """The sums as one connection sees them."""
+    """The sums as one connection sees them; days are whole that end by ``folded``."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, folded: int) -> None:
         self.connection = connection
+        self._today = folded - folded % DAY
 
     def totals(self, hours: Hours) -> tuple[Totals, ...]:
         """One value for each provider, model and key that occurs."""
@@ -139,7 +142,7 @@ class Sums:
         parts = union_all(
             *(
                 select(*(columns[name] for name in (*group, *COUNTERS))).where(part)
-                for part in _parts(columns.span, columns.start, hours)
+                for part in self._parts(columns.span, columns.start, hours)
             )
         ).subquery()
         query = (
@@ -156,7 +159,7 @@ class Sums:
         """For each (provider, model) that answered."""
         c = tables.latencies.c
         found: dict[tuple[str, str], tuple[int, int]] = {}
-        for part in _parts(c.span, c.start, hours):
+        for part in self._parts(c.span, c.start, hours):
             query = select(c.provider, c.model, c.durations, c.first_tokens).where(
                 c.scope == "model", part
             )
@@ -199,6 +202,19 @@ class Sums:
             for step, dimension, name, n in self._stepped(steps, ("error", "fault"), ("requests",))
         )
 
+    def clients(self, hours: Hours) -> tuple[Tally, ...]:
+        """By client token; the name is its id, empty for requests without one."""
+        c = tables.tallies.c
+        query = (
+            select(c.name, *(func.sum(c[n]) for n in TALLIED))
+            .where(c.dimension == "client", c.hour >= hours[0], c.hour < hours[1])
+            .group_by(c.name)
+            .order_by(c.name)
+        )
+        return tuple(
+            Tally(0, name, *map(int, sums)) for name, *sums in self.connection.execute(query).all()
+        )
+
     def _stepped(
         self, steps: Sequence[Hours], dimensions: Sequence[str], counters: Sequence[str]
     ) -> Iterator[tuple[Any, ...]]:
@@ -209,42 +225,26 @@ class Sums:
         """
         c = tables.tallies.c
         for first, length, (since, until) in _runs(steps):
-            step = (c.start - since) // length
+            step = (c.hour - since) // length
             query = (
                 select(step, c.dimension, c.name, *(func.sum(c[n]) for n in counters))
-                .where(c.dimension.in_(dimensions), c.span == HOUR)
-                .where(c.start >= since, c.start < until)
+                .where(c.dimension.in_(dimensions))
+                .where(c.hour >= since, c.hour < until)
                 .group_by(step, c.dimension, c.name)
             )
             for n, *rest in self.connection.execute(query).all():
                 yield (first + n, *rest)
 
-    def clients(self, hours: Hours) -> tuple[Tally, ...]:
-        """By client token; the name is its id, empty for requests without one."""
-        c = tables.tallies.c
-        found: dict[str, list[int]] = {}
-        for part in _parts(c.span, c.start, hours):
-            query = (
-                select(c.name, *(func.sum(c[n]) for n in TALLIED))
-                .where(c.dimension == "client", part)
-                .group_by(c.name)
-            )
-            for name, *sums in self.connection.execute(query).all():
-                so_far = found.get(name, [0] * len(TALLIED))
-                found[name] = [a + int(b) for a, b in zip(so_far, sums, strict=True)]
-        return tuple(Tally(0, name, *found[name]) for name in sorted(found))
-
-
-def _parts(
-    span: ColumnElement[int], start: ColumnElement[int], hours: Hours
-) -> list[ColumnElement[bool]]:
-    """The whole days of a period and the hours at its edges, each as a condition."""
-    since, until = hours
-    first, last = -(-since // DAY) * DAY, until // DAY * DAY
-    if first >= last:
-        return [and_(span == HOUR, start >= since, start < until)]
-    pieces = [(HOUR, since, first), (DAY, first, last), (HOUR, last, until)]
-    return [and_(span == s, start >= a, start < b) for s, a, b in pieces if a < b]
+    def _parts(
+        self, span: ColumnElement[int], start: ColumnElement[int], hours: Hours
+    ) -> list[ColumnElement[bool]]:
+        """The whole days of a period and the hours at its edges, each as a condition."""
+        since, until = hours
+        first, last = -(-since // DAY) * DAY, min(until // DAY * DAY, self._today)
+        if first >= last:
+            return [and_(span == HOUR, start >= since, start < until)]
+        pieces = [(HOUR, since, first), (DAY, first, last), (HOUR, last, until)]
+        return [and_(span == s, start >= a, start < b) for s, a, b in pieces if a < b]
 
 
 def _runs(steps: Sequence[Hours]) -> Iterator[tuple[int, int, Hours]]:

@@ -147,8 +147,9 @@ attempts = Table(
     Column("cached_tokens", BigInteger),
 )
 
-#: Sums of an hour and of a day (UTC): ``span`` is its length in seconds, ``start`` when it
-#: begins. Nobody served: empty names. ``counted`` are the calls that the provider counts.
+#: Sums of an hour and, folded from those, of a day (UTC): ``span`` is its length in seconds,
+#: ``start`` when it begins. Nobody served: empty names. ``counted`` are the calls that the
+#: provider counts.
 rollups = Table(
     "rollups",
     metadata,
@@ -169,15 +170,14 @@ rollups = Table(
     Column("counted_tokens", BigInteger, nullable=False),
 )
 
-#: Sums by one thing alone, few enough rows to draw a quarter from: ``dimension`` says what
-#: ``name`` names. ``provider``: who served (hours only); ``client``: the client token's id
-#: (empty: none); ``error``: how requests failed, ``fault``: how calls did (hours only).
+#: Sums of an hour by one thing alone, few enough rows to draw a quarter from: ``dimension``
+#: says what ``name`` names. ``client``: the client token's id (empty: none); ``error``: how
+#: requests failed; ``fault``: how calls did; ``provider``: who served, folded from ``rollups``.
 tallies = Table(
     "tallies",
     metadata,
     Column("dimension", Text, primary_key=True),
-    Column("span", Integer, primary_key=True),
-    Column("start", BigInteger, primary_key=True),
+    Column("hour", BigInteger, primary_key=True),
     Column("name", Text, primary_key=True),
     Column("requests", BigInteger, nullable=False),
     Column("failures", BigInteger, nullable=False),
@@ -186,8 +186,8 @@ tallies = Table(
     Column("completion_tokens", BigInteger, nullable=False),
 )
 
-#: Packed histograms. ``scope``: ``model`` for each, by hours and days, or ``all`` of them
-#: together under empty names, by hours only and side by side to be read at once.
+#: Packed histograms. ``scope``: ``model`` for each, by hours; folded from those by days, and
+#: ``all`` of them together by hours, under empty names and side by side to be read at once.
 latencies = Table(
     "latencies",
     metadata,

@@ -42,7 +42,8 @@ def write(database: Database, rows: Iterable[LoggedRequest]) -> None:
             bulk.add(writer, tables.requests, [request_values(id, row)])
             tried = [attempt_values(id, n, attempt) for n, attempt in enumerate(row.attempts)]
             bulk.add(writer, tables.attempts, tried)
-            recording.record(writer, [row])
+            folded = writer.scalar("SELECT value FROM counters WHERE name = 'folded'")
+            recording.record(writer, [row], folded)
     writer.close()
 
 

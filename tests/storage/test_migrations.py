@@ -12,6 +12,7 @@ from sqlalchemy import inspect, text
 from freellmapi.core.errors import SettingsError
 from freellmapi.storage import migrations
 from freellmapi.storage.db import Database
+from freellmapi.storage.rollups import DAY, HOUR, Failed, Rollups, Tally, Totals
 from freellmapi.storage.tables import metadata
 
 ROOT = Path(__file__).parents[2]
@@ -53,7 +54,8 @@ def test_several_processes_may_migrate_at_once(url: str) -> None:
     assert results == [("", 0)] * 4
     database = Database.open(url)
     with database.connect() as connection:
-        assert connection.execute(text("SELECT count(*) FROM counters")).scalar() == 1
+        counters = connection.scalars(text("SELECT name FROM counters ORDER BY name")).all()
+        assert counters == ["config", "folded"]
     database.close()
 
 
@@ -87,3 +89,34 @@ def test_a_database_of_a_newer_version_is_refused(database: Database, url: str) 
         connection.execute(text("INSERT INTO migrations VALUES ('998-from-tomorrow')"))
     with pytest.raises(SettingsError, match=r"998-from-tomorrow.*restore a backup"):
         Database.open(url)
+
+
+def test_sums_by_token_become_sums_by_key_and_by_client(url: str) -> None:
+    database = Database.open(url)
+    steps = iter(migrations.MIGRATIONS)
+    for step in steps:
+        if step.name.startswith("008"):
+            break
+        with database.begin() as connection:
+            migrations.apply(connection, step)
+    hour = 1_790_000_000 // HOUR * HOUR
+    with database.begin() as connection:
+        for token_id, failures in ((0, 0), (7, 1)):
+            connection.exec_driver_sql(
+                f"INSERT INTO rollups VALUES ({hour}, 'groq', 'llama', '1', {token_id}, "
+                f"3, {failures}, 1, 4, 1, 100, 50, 2.5, 3, 150)"
+            )
+    database.migrate()
+    with Rollups(database).reading(hour + 2 * DAY) as sums:
+        period = (hour - DAY, hour + DAY)
+        assert sums.totals(period) == (Totals("groq", "llama", "1", 6, 1, 2, 8, 2, 200, 100, 5.0),)
+        assert sums.clients(period) == (
+            Tally(0, "", 3, 0, 1, 100, 50),
+            Tally(0, "7", 3, 1, 1, 100, 50),
+        )
+        assert sums.providers([period]) == (Tally(0, "groq", 6, 1, 2, 200, 100),)
+        assert sums.failed([period]) == (
+            Failed(0, True, "unknown", 1),
+            Failed(0, False, "unknown", 2),
+        )
+    database.close()

@@ -243,7 +243,7 @@ def test_kill_9_under_load_loses_no_acknowledged_row(url: str, clock: FrozenCloc
     with database.connect() as connection:
         assert connection.scalar(text("PRAGMA integrity_check")) == "ok"
         served = select(func.sum(tables.tallies.c.requests)).where(
-            tables.tallies.c.dimension == "provider"
+            tables.tallies.c.dimension == "client"
         )
         assert connection.scalar(served) == len(found)
     database.close()
