@@ -103,6 +103,21 @@ class KeyStore:
             gone = connection.execute(delete(provider_keys).where(provider_keys.c.id == id))
             return _bumped(connection, gone.rowcount)
 
+    def restore(self, key: StoredKey) -> None:
+        """Puts a removed key back as it was; ``DuplicateKey`` if it was added anew meanwhile."""
+        fingerprint = self._vault.fingerprint(self.secret(key))
+        values = {column.name: getattr(key, column.name, None) for column in provider_keys.columns}
+        values |= {"fingerprint": fingerprint, "extra": json.dumps(dict(key.extra))}
+        try:
+            with self._database.begin() as connection:
+                connection.execute(insert(provider_keys).values(**values))
+                advance(connection, CONFIG)
+        except IntegrityError as exc:
+            existing = self._by_fingerprint(key.provider, fingerprint)
+            if existing is None:
+                raise
+            raise DuplicateKey(existing) from exc
+
     def set_enabled(self, id: int, enabled: bool) -> bool:
         """Whether there is such a key."""
         with self._database.begin() as connection:
