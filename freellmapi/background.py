@@ -98,5 +98,6 @@ class Background:
         before = services.clock.now() - days * DAY
         off_hub(lambda: services.request_log.prune(before))
         services.gateway.tools.cooldowns.prune()
+        services.gateway.tools.ledger.prune(services.clock.now())
         forgotten = services.clock.now() - FORGET_AFTER
         off_hub(lambda: services.measurements.prune(forgotten))

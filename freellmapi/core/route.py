@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Protocol
@@ -80,7 +80,16 @@ class RoutePlan:
     """The decision before any I/O: candidates lazily ordered, best first."""
 
     candidates: Iterable[Candidate]
-    skipped: list[Skipped]
+    found: list[Skipped]
+    """Who was left out so far."""
+    judge_passed: Callable[[], None] = lambda: None
+    """Adds to ``found`` those of models that were passed by unlooked at."""
+
+    @property
+    def skipped(self) -> list[Skipped]:
+        """Who was left out, and why."""
+        self.judge_passed()
+        return self.found
 
 
 @dataclass(frozen=True, slots=True)

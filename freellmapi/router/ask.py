@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import orjson
+
 from freellmapi.core.cancel import Cancellation
 from freellmapi.core.chat import ChatRequest, Completion
 from freellmapi.core.errors import Bench, ErrorKind, UpstreamError
@@ -13,6 +15,7 @@ from freellmapi.core.limits import Usage
 from freellmapi.core.route import Attempt, Candidate, Reservation, TokenStream
 from freellmapi.providers.chunks import as_chunks, usage_dict
 from freellmapi.providers.classify import classify
+from freellmapi.providers.ratelimit_headers import named_in_body, observed
 from freellmapi.providers.transport import Response
 from freellmapi.providers.wire import Rescues, Wire
 from freellmapi.router.call import OVERTAKEN, Call, Tools
@@ -81,7 +84,7 @@ class Ask:
         is asked once, when an answer has come: False if another's was taken before.
         """
         self._tools.cooldowns.begin(candidate)
-        call = Call(self._tools, candidate, reservation, form.stream, claim)
+        call = Call(self._tools, candidate, reservation, form, claim)
         try:
             return self._ask(form, call, turn, cancel)
         except UpstreamError as error:
@@ -107,6 +110,7 @@ class Ask:
             first_byte_timeout=deadline - tools.clock.monotonic(),
             cancel=cancel,
         )
+        call.heard(observed(response.headers, candidate.provider, tools.clock.now()))
         try:
             if response.status != 200:
                 return self._refused(call, response, wire, deadline)
@@ -146,7 +150,17 @@ class Ask:
             completion = wire.rescued(body, provider, model, self._chat.tools)
             if completion is not None:
                 return self._answered(call, completion)
+        self._hear_body(call, body)
         raise classify(response.status, response.headers, body, provider, clock.now())
+
+    def _hear_body(self, call: Call, body: bytes) -> None:
+        """Caps that a refusal names in its body, where its headers say nothing of them."""
+        try:
+            named = named_in_body(orjson.loads(body)) if body else ()
+        except orjson.JSONDecodeError:
+            return
+        if named:
+            call.heard(named)
 
     def _whole(self, call: Call, response: Response, wire: Wire, deadline: float) -> Answer:
         provider, model = call.candidate.provider, call.candidate.model

@@ -67,6 +67,11 @@ def read_config(path: Path) -> ConfigFile:
     return parse_config(data)
 
 
+def parse_text(text: str) -> ConfigFile:
+    """The same from text; ``ValueError`` says where it ends to be TOML."""
+    return parse_config(tomllib.loads(text))
+
+
 def parse_config(data: Mapping[str, Any]) -> ConfigFile:
     """The same from what a TOML parser made of the text."""
     problems = [_unknown(name, PARTS, "part of the file") for name in data if name not in PARTS]

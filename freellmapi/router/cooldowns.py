@@ -50,6 +50,8 @@ class Cooldowns:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._entries: dict[str, BenchEntry] = {}
+        self.lifted = 0
+        """How many benches ended before their time."""
 
     def blocking(self, candidate: Candidate, now: float) -> BenchEntry | None:
         """The bench that keeps the candidate out the longest, or None."""
@@ -80,6 +82,7 @@ class Cooldowns:
             entry.on_trial = False
             if entry.own:
                 entry.until = min(entry.until, now)
+                self.lifted += 1
 
     def succeeded(self, candidate: Candidate) -> None:
         """The candidate answered: our own benches it stands under are lifted.
@@ -91,6 +94,7 @@ class Cooldowns:
             entry = self._entries.get(name)
             if entry is not None and (entry.own or entry.until <= now):
                 del self._entries[name]
+                self.lifted += 1
 
     def ended(self, candidate: Candidate) -> None:
         """The call ended without telling anything (the client left, a refused request)."""
@@ -116,6 +120,8 @@ class Cooldowns:
         stated = not own and error.retry_after is not None and seconds < NEVER
         entry = BenchEntry(now + seconds, error.kind, reason, own, strikes, stated=stated)
         self._entries[name] = entry
+        if before is not None and entry.until < before.until:
+            self.lifted += 1
         return entry
 
     def clear(self, name: str, kind: ErrorKind) -> None:
@@ -123,6 +129,7 @@ class Cooldowns:
         entry = self._entries.get(name)
         if entry is not None and entry.kind is kind:
             del self._entries[name]
+            self.lifted += 1
 
     def entries(self) -> dict[str, BenchEntry]:
         return dict(self._entries)

@@ -15,7 +15,7 @@ from freellmapi.router.call import Tools
 from freellmapi.router.continuation import requests_for_the_rest
 from freellmapi.router.hedge import rivals
 from freellmapi.router.lookahead import Lookahead
-from freellmapi.router.plan import capped, tokens_to_reserve
+from freellmapi.router.plan import capped, cost
 from freellmapi.router.race import Race, Start
 from freellmapi.router.retry import pause_before_retry
 from freellmapi.router.settings import RouterSettings
@@ -160,15 +160,15 @@ class Execution:
 
     def _reserve(self, candidate: Candidate) -> Reservation | None:
         tools = self._tools
-        return tools.ledger.reserve(
-            candidate.buckets, tokens_to_reserve(self._chat), tools.clock.now()
-        )
+        return tools.ledger.reserve(candidate.buckets, self.cost(candidate), tools.clock.now())
 
     def _opens_at(self, candidate: Candidate) -> float:
         tools = self._tools
-        return tools.ledger.opens_at(
-            candidate.buckets, tokens_to_reserve(self._chat), tools.clock.now()
-        )
+        return tools.ledger.opens_at(candidate.buckets, self.cost(candidate), tools.clock.now())
+
+    def cost(self, candidate: Candidate) -> int:
+        """Tokens that a call to this candidate is held to take."""
+        return cost(self._chat, candidate.model, self._tools.calibration)
 
     def _attempt(
         self,

@@ -15,7 +15,7 @@ from freellmapi.core.route import Candidate, Gate
 from freellmapi.router import gates
 from freellmapi.router.gates import Judged
 from freellmapi.router.measurements import Measurements
-from freellmapi.router.plan import Picture, by_headroom, tokens_to_reserve
+from freellmapi.router.plan import Picture, by_headroom, cost, roughly
 from freellmapi.router.preferences import Preference
 from freellmapi.router.resolve import AUTO
 from freellmapi.router.snapshot import LiveKey, Snapshot
@@ -118,7 +118,7 @@ def explain(
         sticky=wanted.models[0].ref if preference.stuck else None,
         needs=tuple(sorted(need.value for need in chat.needs)),
         prompt_tokens=chat.prompt_tokens,
-        reserved_tokens=tokens_to_reserve(chat),
+        reserved_tokens=roughly(chat),
         next=following,
         opens_at=min(opening, default=None) if following is None else None,
         candidates=candidates,
@@ -163,7 +163,7 @@ class _Rows:
                 self.found.append(_considered(model, live.id, live.label, row))
 
     def _judge(self, candidate: Candidate, able: Judged, live: LiveKey | None) -> None:
-        tokens = tokens_to_reserve(self.chat)
+        tokens = cost(self.chat, candidate.model, self.picture.calibration)
         benched, entry = gates.bench(candidate, self.picture, self.now)
         room = gates.headroom(candidate, tokens, self.picture, self.now)
         if entry is not None and entry.own:

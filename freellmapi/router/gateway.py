@@ -23,7 +23,7 @@ from freellmapi.router.health import Health
 from freellmapi.router.ledger import Headroom
 from freellmapi.router.line import Line
 from freellmapi.router.measurements import Measurements
-from freellmapi.router.plan import Picture, plan, tokens_to_reserve
+from freellmapi.router.plan import Picture, plan
 from freellmapi.router.preferences import Preferences
 from freellmapi.router.quota import Meter
 from freellmapi.router.record import Caller, Record
@@ -114,21 +114,21 @@ class Gateway:
         self, chat: ChatRequest, wanted: Wanted, execution: Execution, cancel: Cancellation
     ) -> Outcome:
         """Run, and while only time is wanting, wait for a slot and run again."""
-        clock = self.tools.clock
+        clock, ledger = self.tools.clock, self.tools.ledger
         max_wait = self.configuration.snapshot.settings.max_wait
         latest = clock.now() + (max_wait if chat.max_wait is None else chat.max_wait)
         decided = self.plan(chat, wanted)
         outcome = execution.run(decided)
         while outcome.served_by is None:
-            tokens, now = tokens_to_reserve(chat), clock.now()
+            now = clock.now()
             wait = (
-                next_slot(decided.skipped, outcome.standing, self.tools.ledger, tokens, now, latest)
+                next_slot(decided.skipped, outcome.standing, ledger, execution.cost, now, latest)
                 if execution.may_go_on
                 else None
             )
             if wait is None:
                 raise self._failure(chat, outcome, decided, cancel)
-            booked = wait_for(wait, self._line, tokens, self.tools.ledger, clock, cancel)
+            booked = wait_for(wait, self._line, execution.cost, ledger, clock, cancel)
             decided = self.plan(chat, wanted)
             outcome = execution.run(decided, booked)
         return outcome
@@ -179,7 +179,13 @@ class Gateway:
         """The state that routes are planned from, as it is now."""
         snapshot, tools = self.configuration.snapshot, self.tools
         return Picture(
-            snapshot, tools.cooldowns, tools.ledger, tools.clock, self.windows, self._line
+            snapshot,
+            tools.cooldowns,
+            tools.ledger,
+            tools.clock,
+            self.windows,
+            self._line,
+            tools.calibration,
         )
 
     def explain(self, chat: ChatRequest, token_id: int | None = None) -> Explanation:

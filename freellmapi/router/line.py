@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from freellmapi.core.cancel import Cancellation
 from freellmapi.core.clock import Clock
@@ -36,7 +36,7 @@ class Line:
     def slot(
         self,
         candidates: Sequence[Candidate],
-        tokens: int,
+        cost: Callable[[Candidate], int],
         ledger: Ledger,
         clock: Clock,
         until: float,
@@ -49,7 +49,7 @@ class Line:
             while not cancel.cancelled and clock.now() < until:
                 turns = [c for c in candidates if self.is_free(c, who)]
                 for candidate in turns:
-                    reservation = ledger.reserve(candidate.buckets, tokens, clock.now())
+                    reservation = ledger.reserve(candidate.buckets, cost(candidate), clock.now())
                     if reservation is not None:
                         return candidate, reservation
                 clock.sleep(LOOK if turns else LOOK_BEHIND)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from freellmapi.core.cancel import Cancellation
@@ -40,14 +40,15 @@ def next_slot(
     skipped: Iterable[Skipped],
     attempts: Iterable[Attempt],
     ledger: Ledger,
-    tokens: int,
+    cost: Callable[[Candidate], int],
     now: float,
     latest: float,
 ) -> Wait | None:
     """The soonest slot up to ``latest``; None when waiting so long would not help.
 
-    A slot under a cap is booked, so that nobody who comes later takes it. A wait that a
-    provider stated is only waited out: by the last of ``attempts`` at each candidate.
+    ``cost`` is the tokens that a candidate's call takes. A slot under a cap is booked, so
+    that nobody who comes later takes it. A wait that a provider stated is only waited out:
+    by the last of ``attempts`` at each candidate.
     """
     timed = [s for s in skipped if s.until is not None and s.candidate is not None]
     stated = [a.opens_at for a in attempts if a.opens_at is not None and _is_a_wait(a.error)]
@@ -63,20 +64,25 @@ def next_slot(
         return Wait(min([*ends, *(w for w in stated if w > now), latest]), in_line=in_line)
     if at not in stated:
         candidate = min(capped, key=lambda found: found[0])[1]
-        reservation = ledger.book(candidate.buckets, tokens, now, latest)
+        reservation = ledger.book(candidate.buckets, cost(candidate), now, latest)
         if reservation is not None:
             return Wait(reservation.at, Booked(candidate, reservation))
     return Wait(max(at, now + SOON))
 
 
 def wait_for(
-    wait: Wait, line: Line, tokens: int, ledger: Ledger, clock: Clock, cancel: Cancellation
+    wait: Wait,
+    line: Line,
+    cost: Callable[[Candidate], int],
+    ledger: Ledger,
+    clock: Clock,
+    cancel: Cancellation,
 ) -> Booked | None:
     """Wait it out; the slot that is held then, if one is."""
     if not wait.in_line:
         wait_until(clock, wait.until, cancel)
         return wait.booked
-    found = line.slot(wait.in_line, tokens, ledger, clock, wait.until, cancel)
+    found = line.slot(wait.in_line, cost, ledger, clock, wait.until, cancel)
     return None if found is None else Booked(*found)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from tests.fakes.wire import Connection, Hangup, SeenRequest
@@ -70,6 +70,11 @@ class Answer:
     chunked: bool = True
     crlf: bool = False
     extra: Mapping[str, Any] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    def with_headers(self, **headers: str) -> Answer:
+        """The same with these headers; underscores in their names become dashes."""
+        return replace(self, headers={n.replace("_", "-"): v for n, v in headers.items()})
 
     def play(self, conn: Connection, request: SeenRequest) -> None:
         if request.streamed:
@@ -78,7 +83,7 @@ class Answer:
             self._whole(conn)
 
     def _stream(self, conn: Connection) -> None:
-        conn.head(200, {"Content-Type": "text/event-stream"}, None, self.chunked)
+        conn.head(200, {"Content-Type": "text/event-stream", **self.headers}, None, self.chunked)
         for step in self.steps:
             if isinstance(step, Delta):
                 conn.body(self._chunk([self._choice(step.fields, None)]))
@@ -120,7 +125,7 @@ class Answer:
         if self.usage is not None:
             body["usage"] = usage_of(self.usage)
         data = json.dumps(body).encode()
-        conn.head(200, {"Content-Type": "application/json"}, len(data))
+        conn.head(200, {"Content-Type": "application/json", **self.headers}, len(data))
         if cut:
             conn.body(data[: len(data) // 2])
             conn.reset()

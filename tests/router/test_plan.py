@@ -6,8 +6,9 @@ import pytest
 
 from freellmapi.core.errors import ErrorKind
 from freellmapi.core.limits import Limits
-from freellmapi.core.route import Gate, Skipped
-from freellmapi.router.plan import tokens_to_reserve
+from freellmapi.core.route import Gate, Reservation, Skipped
+from freellmapi.router.calibration import Calibration
+from freellmapi.router.plan import cost, roughly
 from freellmapi.router.snapshot import LiveKey
 from tests.fakes.clock import FrozenClock
 from tests.router.conftest import Lab, chat, failed, model, snapshot
@@ -94,7 +95,7 @@ def test_a_capped_candidate_is_left_out_until_it_opens() -> None:
 
     assert skipped.gate is Gate.HEADROOM
     assert skipped.until == town.ledger.opens_at(
-        town.the("alpha/m").buckets, tokens_to_reserve(chat()), town.clock.now()
+        town.the("alpha/m").buckets, roughly(chat()), town.clock.now()
     )
 
 
@@ -140,4 +141,57 @@ def test_a_benched_one_is_not_tried_when_another_was() -> None:
 
 @pytest.mark.parametrize(("max_tokens", "tokens"), [(None, 10 + 1024), (7, 17)])
 def test_prompt_and_wanted_output_are_reserved(max_tokens: int | None, tokens: int) -> None:
-    assert tokens_to_reserve(chat(max_tokens=max_tokens)) == tokens
+    assert roughly(chat(max_tokens=max_tokens)) == tokens
+
+
+def full(town: Lab, ref: str) -> Reservation:
+    """All of a model's room, taken by one call under way."""
+    held = town.ledger.reserve(town.the(ref).buckets, 1, town.clock.now())
+    assert held is not None
+    return held
+
+
+def test_models_passed_by_are_told_of_when_asked() -> None:
+    town = lab(model("alpha", limits=Limits(rpm=1)), BETA)
+    full(town, "alpha/m")
+
+    for _ in range(2):
+        made = town.plan()
+        assert [c.ref for c in made.candidates] == ["beta/m"]
+        assert [(s.ref, s.gate) for s in made.skipped] == [("alpha/m", Gate.HEADROOM)]
+
+
+def test_room_that_is_given_back_is_used_at_once() -> None:
+    town = lab(model("alpha", limits=Limits(rpm=1)), BETA)
+    held = full(town, "alpha/m")
+    assert town.order() == ["beta/m"]
+
+    town.ledger.settle(held, None, spent=False)
+
+    assert town.order() == ["alpha/m", "beta/m"]
+
+
+def test_a_bench_that_is_lifted_is_no_longer_passed_by() -> None:
+    town = lab(ALPHA, BETA)
+    town.cooldowns.failed(town.the("alpha/m"), failed(ErrorKind.KEY_REJECTED))
+    assert town.order() == ["beta/m"]
+
+    town.cooldowns.clear("key alpha/1", ErrorKind.KEY_REJECTED)
+
+    assert town.order() == ["alpha/m", "beta/m"]
+
+
+def test_what_is_closed_for_a_large_call_may_be_open_for_a_small_one() -> None:
+    town = lab(model("alpha", limits=Limits(tpm=100)), BETA)
+    town.ledger.reserve(town.the("alpha/m").buckets, 60, town.clock.now())
+
+    assert town.order(chat(max_tokens=80)) == ["beta/m"]
+    assert town.order(chat(max_tokens=10)) == ["alpha/m", "beta/m"]
+
+
+def test_a_models_own_counting_is_what_is_held() -> None:
+    calibration, found = Calibration(), model()
+    before = cost(chat(), found, calibration)
+    for _ in range(5):
+        calibration.note(found.ref, 10, 20)
+    assert cost(chat(), found, calibration) > before

@@ -40,7 +40,7 @@ def slot(
     ledger: MemoryLedger,
     max_wait: float = 15,
 ) -> Wait | None:
-    return next_slot(skipped, attempts, ledger, 5, NOW, NOW + max_wait)
+    return next_slot(skipped, attempts, ledger, lambda _: 5, NOW, NOW + max_wait)
 
 
 def test_a_slot_under_a_cap_is_booked() -> None:
@@ -102,7 +102,7 @@ def test_calls_under_way_are_waited_for_in_line() -> None:
     assert wait == Wait(NOW + 15, in_line=(found,))
     ledger.settle(held, None, spent=True)
     clock = FrozenClock()
-    booked = wait_for(wait, Line(), 5, ledger, clock, Cancellation())
+    booked = wait_for(wait, Line(), lambda _: 5, ledger, clock, Cancellation())
     assert booked is not None
     assert booked.candidate is found
 
