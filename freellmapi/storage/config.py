@@ -59,16 +59,30 @@ class ConfigStore:
             )
             return tuple(ChainRow(row.ref, row.enabled) for row in rows)
 
-    def put_chain(self, rows: Iterable[ChainRow]) -> None:
-        """Replaces the whole chain."""
+    def put_chain(
+        self,
+        rows: Iterable[ChainRow],
+        settings: Mapping[str, Any] | None = None,
+        only_at: int | None = None,
+    ) -> bool:
+        """Replaces the whole chain, and sets these settings with it.
+
+        With ``only_at``, nothing is written unless that is still the version; whether it was.
+        """
         values = [
             {"position": position, "ref": row.ref, "enabled": row.enabled}
             for position, row in enumerate(rows)
         ]
-        with self._write() as connection:
+        with self._database.begin() as connection:
+            if only_at is not None and current(connection, CONFIG) != only_at:
+                return False
             connection.execute(delete(tables.chain))
             if values:
                 connection.execute(insert(tables.chain), values)
+            for name, value in (settings or {}).items():
+                _replace(connection, tables.settings, name, value)
+            advance(connection, CONFIG)
+        return True
 
     def custom_providers(self) -> dict[str, dict[str, Any]]:
         return self._documents(tables.custom_providers)

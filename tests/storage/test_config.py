@@ -43,6 +43,15 @@ def test_a_chain_that_cannot_be_written_leaves_the_old_one(config: ConfigStore) 
     assert config.version() == version
 
 
+def test_a_chain_is_written_only_at_the_version_it_was_made_for(config: ConfigStore) -> None:
+    seen = config.version()
+    assert config.put_chain([ChainRow("a/m", True)], {"strategy": "fast"}, only_at=seen)
+    assert config.settings()["strategy"] == "fast"
+    assert not config.put_chain([ChainRow("b/m", True)], {"strategy": "smart"}, only_at=seen)
+    assert config.chain() == (ChainRow("a/m", True),)
+    assert config.settings()["strategy"] == "fast"
+
+
 def test_custom_providers_are_put_replaced_and_deleted(config: ConfigStore) -> None:
     config.put_custom_provider("mine", {"base_url": "http://localhost:1/v1"})
     config.put_custom_provider("mine", {"base_url": "http://localhost:2/v1"})

@@ -1,0 +1,150 @@
+/** The panel "Why?": the planned route of a request, or what became of one. */
+
+import { post } from "./lib/api.js";
+import { fill, find, h, icon } from "./lib/dom.js";
+import { duration, number, until } from "./lib/format.js";
+import { tellTimes } from "./lib/live.js";
+
+const MOST = 40;
+const PIXEL =
+  "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==";
+const TOOL = {
+  type: "function",
+  function: { name: "look_up", parameters: { type: "object", properties: { what: { type: "string" } } } },
+};
+
+export function startWhy() {
+  const panel = /** @type {HTMLElement} */ (find("#why"));
+  const button = /** @type {HTMLElement} */ (find("[data-why]"));
+  const answer = /** @type {HTMLElement} */ (find("[data-why-answer]"));
+  const form = /** @type {HTMLFormElement} */ (find("[data-why-form]"));
+  const past = /** @type {HTMLFormElement} */ (find("[data-why-past]"));
+
+  /** @param {boolean} open */
+  const show = (open) => {
+    panel.hidden = !open;
+    button.setAttribute("aria-expanded", String(open));
+    if (open) /** @type {HTMLElement} */ (form.elements.namedItem("text")).focus();
+    else button.focus();
+  };
+  /** @param {unknown} body @param {(found: any) => Node[]} drawn */
+  const tell = async (body, drawn) => {
+    try {
+      fill(answer, ...drawn(await post("/api/route/explain", body)));
+      tellTimes(answer);
+    } catch (/** @type {any} */ error) {
+      fill(answer, h("p", { class: "complaint" }, error.message));
+    }
+    answer.scrollIntoView({ block: "nearest" });
+  };
+
+  button.addEventListener("click", () => show(panel.hidden));
+  find("[data-why-close]", panel)?.addEventListener("click", () => show(false));
+  panel.addEventListener("keydown", (event) => event.key === "Escape" && show(false));
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    const given = new FormData(form);
+    tell(request(given), planned);
+  });
+  past.addEventListener("submit", (event) => {
+    event.preventDefault();
+    const id = String(new FormData(past).get("request_id")).trim();
+    if (id) tell({ request_id: id }, happened);
+  });
+  const id = new URLSearchParams(location.search).get("request");
+  if (id) {
+    show(true);
+    /** @type {HTMLInputElement} */ (past.elements.namedItem("request_id")).value = id;
+    tell({ request_id: id }, happened);
+  }
+}
+
+/** @param {FormData} given */
+function request(given) {
+  const text = String(given.get("text") || "Hello");
+  const image = { type: "image_url", image_url: { url: PIXEL } };
+  const content = given.get("image") ? [{ type: "text", text }, image] : text;
+  return {
+    model: String(given.get("model") || "auto"),
+    messages: [{ role: "user", content }],
+    ...(given.get("tools") ? { tools: [TOOL] } : {}),
+  };
+}
+
+/** @param {any} found @returns {Node[]} */
+function planned(found) {
+  const next = found.next;
+  const verdict = next
+    ? h("p", null, "Asked first: ", h("strong", null, next.model), next.key_label ? `, key ${next.key_label}` : "")
+    : h("p", null, "Nobody can be asked", found.opens_at ? [" until ", time(found.opens_at)] : "", ".");
+  const facts = [
+    `strategy ${found.strategy}`,
+    `about ${number(found.reserved_tokens)} tokens`,
+    found.needs.length ? `needs ${found.needs.join(", ").replaceAll("_", " ")}` : "",
+    found.sticky ? `the conversation keeps ${found.sticky}` : "",
+  ];
+  const rows = found.candidates.slice(0, MOST).map(candidate);
+  const more = found.candidates.length - MOST;
+  return [
+    verdict,
+    h("p", { class: "quiet small" }, facts.filter(Boolean).join(" · ")),
+    h("ol", { class: "why-plan" }, rows),
+    ...(more > 0 ? [h("p", { class: "quiet small" }, `${number(more)} more behind these.`)] : []),
+    ...leftOut(found.left_out),
+  ];
+}
+
+/** @param {any} row */
+function candidate(row) {
+  const word = row.next
+    ? h("span", { class: "mark", data: { state: "accent" } }, "asked first")
+    : row.passed
+      ? h("span", { class: "quiet small" }, "ready")
+      : h("span", { class: "small" }, row.opens_at ? ["skipped, opens ", time(row.opens_at)] : "skipped");
+  const gates = row.gates.map((/** @type {any} */ gate) =>
+    h(
+      "li",
+      gate.passed ? null : { "data-shut": true },
+      icon(gate.passed ? "check" : "x", 14),
+      h("span", null, `${gate.gate}: ${gate.reason || "passed"}`, gate.until ? [", ", time(gate.until)] : ""),
+    ),
+  );
+  return h(
+    "li",
+    null,
+    h("div", { class: "line" }, h("strong", null, row.model), h("span", { class: "quiet small" }, row.key_label), word),
+    h("ul", { class: "gates" }, gates),
+  );
+}
+
+/** @param {any[]} groups */
+function leftOut(groups) {
+  if (!groups.length) return [];
+  const rows = groups.map((group) =>
+    h("li", null, h("span", null, `${group.models.length} of ${group.provider}: ${group.reason}`)),
+  );
+  return [h("p", { class: "quiet small" }, "Left out:"), h("ul", { class: "gates" }, rows)];
+}
+
+/** @param {any} found @returns {Node[]} */
+function happened(found) {
+  const end = found.served_by
+    ? h("p", null, "Answered by ", h("strong", null, found.served_by), ` in ${duration(found.duration)}.`)
+    : h("p", null, `Not answered: ${found.status}${found.error ? `, ${found.error}` : ""}.`);
+  const rows = found.attempts.map((/** @type {any} */ one) => {
+    const how = one.answered ? "answered" : [String(one.kind).replaceAll("_", " "), one.status].filter(Boolean).join(", ");
+    const spent = `after ${duration(one.after)}, took ${duration(one.duration)}`;
+    return h(
+      "li",
+      null,
+      h("div", { class: "line" }, h("strong", null, one.model), h("span", { class: "quiet small" }, one.key_label), h("span", { class: "small" }, how)),
+      h("p", { class: "quiet small" }, one.reason ? `${spent}: ${one.reason}` : spent),
+    );
+  });
+  return [end, h("p", { class: "quiet small" }, `Asked for ${found.model}.`), h("ol", { class: "why-plan" }, rows)];
+}
+
+/** @param {number} at epoch seconds */
+function time(at) {
+  return h("time", { datetime: new Date(at * 1000).toISOString(), "data-until": true }, until(at));
+}

@@ -1,0 +1,220 @@
+"""The page Chain in a real browser: moved by mouse and by keyboard, the next call follows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+import requests
+from playwright.sync_api import Browser, Page, expect
+
+from tests.e2e import browser as harness
+from tests.e2e.browser import DESKTOP, PASSWORD, PHONE, Person, axe, shot, too_wide
+from tests.e2e.server import HELLO, PATIENCE, Server, config
+from tests.fakes.provider import FakeProvider, says
+
+pytestmark = [
+    pytest.mark.e2e,
+    pytest.mark.skipif(harness.chromium() is None, reason="there is no Chromium here"),
+]
+
+CAPS = {"rpm": 300, "rpd": 1000}
+NAMES = ("first", "second", "third")
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with harness.launched() as browser:
+        yield browser
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """Three models, each of which answers with its provider's name."""
+    with FakeProvider() as first, FakeProvider() as second, FakeProvider() as third:
+        fakes = dict(zip(NAMES, (first, second, third), strict=True))
+        for name, fake in fakes.items():
+            fake.default = says(f"from {name}")
+        urls = {name: fake.base_url for name, fake in fakes.items()}
+        folder = tmp_path_factory.mktemp("chain")
+        with Server(folder, config(urls, limits=CAPS, sticky_ttl=0)) as server:
+            server.cli("admin", "create", "ada", "--password-stdin", stdin=f"{PASSWORD}\n")
+            yield server
+
+
+@pytest.fixture
+def person(browser: Browser, server: Server) -> Iterator[Person]:
+    put_back(server)
+    person = Person(browser, server)
+    person.log_in()
+    person.page.wait_for_url("**/keys")
+    person.page.goto("/chain")
+    expect(person.page.locator("[data-live]")).to_be_visible()
+    yield person
+    person.close()
+    assert person.complaints == []
+
+
+def put_back(server: Server) -> None:
+    """The order in which the tests begin."""
+    seen = server.get("/api/chain").json()
+    first = {"order": [f"{name}/m" for name in NAMES], "strategy": "priority"}
+    on = {"enabled": {f"{name}/m": True for name in NAMES}}
+    body = {"version": seen["version"], **first, **on}
+    url = f"{server.url}/api/chain"
+    assert requests.put(url, json=body, headers=server.headers(), timeout=PATIENCE).ok
+
+
+def served(server: Server) -> str:
+    """Who answers the next call of a program."""
+    with server.client() as client:
+        answer = client.chat.completions.create(model="auto", messages=HELLO, max_tokens=5)
+    return answer.choices[0].message.content or ""
+
+
+def order(page: Page) -> list[str]:
+    found: list[str] = page.eval_on_selector_all("[data-rows] .row", "rows => rows.map(r => r.id)")
+    return found
+
+
+def drag(page: Page, ref: str, onto: str) -> None:
+    start = page.get_by_role("button", name=f"Move {ref}").bounding_box()
+    end = page.get_by_role("button", name=f"Move {onto}").bounding_box()
+    assert start and end
+    page.mouse.move(start["x"] + 10, start["y"] + 10)
+    page.mouse.down()
+    for step in range(1, 9):
+        part = step / 8
+        page.mouse.move(start["x"] + 10, start["y"] + 10 + part * (end["y"] - start["y"]), steps=2)
+    page.mouse.up()
+
+
+def test_dragged_by_mouse_the_next_call_follows(person: Person, server: Server) -> None:
+    page = person.page
+    assert served(server) == "from first"
+    drag(page, "second/m", "first/m")
+    expect(page.get_by_text("second/m is at place 1 of 3").first).to_be_visible()
+    assert order(page) == ["second/m", "first/m", "third/m"]
+    expect(page.locator("[data-next]")).to_have_id("second/m")
+    assert served(server) == "from second"
+    page.get_by_role("button", name="Undo").click()
+    expect(page.locator("[data-next]")).to_have_id("first/m")
+    assert served(server) == "from first"
+
+
+def test_moved_by_keyboard_the_next_call_follows(person: Person, server: Server) -> None:
+    page = person.page
+    page.get_by_role("button", name="Move third/m").focus()
+    page.keyboard.press("Space")
+    page.keyboard.press("ArrowUp")
+    expect(page.locator("[data-announcer]")).to_have_text("third/m, place 2 of 3.")
+    page.keyboard.press("ArrowUp")
+    page.keyboard.press("Space")
+    expect(page.locator("[data-next]")).to_have_id("third/m")
+    expect(page.get_by_role("button", name="Move third/m")).to_be_focused()
+    assert served(server) == "from third"
+    page.keyboard.press("Space")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Escape")
+    assert order(page)[0] == "third/m"
+
+
+def test_the_menu_and_the_switch(person: Person, server: Server) -> None:
+    page = person.page
+    page.get_by_label("More for second/m").click()
+    shot(page, "chain-menu")
+    page.get_by_role("button", name="Move to top").click()
+    expect(page.locator("[data-next]")).to_have_id("second/m")
+    page.get_by_role("switch", name="second/m").click()
+    expect(page.locator("[data-next]")).to_have_id("first/m")
+    assert served(server) == "from first"
+    page.get_by_role("button", name="Undo").last.click()
+    expect(page.locator("[data-next]")).to_have_id("second/m")
+
+
+def test_a_second_tab_follows_and_says_so(person: Person) -> None:
+    other = person.open_tab()
+    other.goto("/chain")
+    expect(other.locator("[data-live]")).to_be_visible()
+    page = person.page
+    page.get_by_label("More for third/m").click()
+    page.get_by_role("button", name="Move to top").click()
+    expect(other.locator("[data-next]")).to_have_id("third/m", timeout=2_500)
+    expect(other.get_by_text("changed elsewhere")).to_be_visible()
+
+
+def test_under_a_strategy_dragging_asks_to_switch(person: Person) -> None:
+    page = person.page
+    page.get_by_role("button", name="Smart", exact=True).click()
+    expect(page.locator(".chain-list")).to_have_attribute("data-strategy", "smart")
+    drag(page, order(page)[2], order(page)[0])
+    expect(page.get_by_role("dialog", name="Order by hand?")).to_be_visible()
+    assert axe(page) == []
+    wanted = order(page)
+    page.get_by_role("button", name="Switch and move").click()
+    expect(page.locator(".chain-list")).to_have_attribute("data-strategy", "priority")
+    assert order(page) == wanted
+    page.get_by_role("button", name="Undo").last.click()
+    expect(page.locator(".chain-list")).to_have_attribute("data-strategy", "smart")
+    page.get_by_role("button", name="Priority", exact=True).click()
+    expect(page.locator(".chain-list")).to_have_attribute("data-strategy", "priority")
+
+
+def test_search_families_and_several_at_once(person: Person) -> None:
+    page = person.page
+    page.get_by_label("Search the models").fill("second")
+    expect(page.locator("[data-rows] .row:visible")).to_have_count(1)
+    page.get_by_label("Search the models").fill("")
+    page.get_by_role("button", name="By family").click()
+    expect(page.locator(".family")).to_have_count(1)
+    shot(page, "chain-family")
+    page.get_by_role("button", name="By family").click()
+    page.get_by_label("Choose second/m").check()
+    page.get_by_label("Choose third/m").check()
+    shot(page, "chain-chosen")
+    assert axe(page) == []
+    page.get_by_role("button", name="Move to top").first.click()
+    expect(page.locator("[data-next]")).to_have_id("second/m")
+    assert order(page) == ["second/m", "third/m", "first/m"]
+
+
+def test_why_shows_the_route_of_a_request_and_of_a_past_one(person: Person, server: Server) -> None:
+    page = person.page
+    served(server)
+    request_id = server.rows()[-1].request_id
+    page.get_by_role("button", name="Why?").click()
+    page.get_by_label("with tools").check()
+    page.get_by_role("button", name="Show the route").click()
+    panel = page.get_by_role("region", name="Why?")
+    expect(panel.get_by_text("capability:").first).to_be_visible()
+    shot(page, "chain-why")
+    assert axe(page) == []
+    page.goto(f"/chain?request={request_id}")
+    expect(panel.get_by_text("Answered by")).to_be_visible()
+    shot(page, "chain-why-past")
+    page.keyboard.press("Escape")
+    expect(panel).to_be_hidden()
+
+
+def test_it_fits_a_phone_and_the_dark(person: Person) -> None:
+    page = person.page
+    for size, suffix in ((DESKTOP, ""), (PHONE, "-phone")):
+        page.set_viewport_size({"width": size["width"], "height": size["height"]})
+        for scheme in ("light", "dark"):
+            page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
+            shot(page, f"chain-{scheme}{suffix}")
+            assert axe(page) == []
+            assert too_wide(page) <= 0
+
+
+def test_without_a_script_the_buttons_are_enough(browser: Browser, server: Server) -> None:
+    put_back(server)
+    person = Person(browser, server, java_script_enabled=False)
+    person.log_in()
+    page = person.page
+    page.goto("/chain")
+    page.get_by_label("More for third/m").click()
+    page.get_by_role("button", name="Move to top").click()
+    expect(page.locator("[data-next]")).to_have_attribute("data-ref", "third/m")
+    assert served(server) == "from third"
+    person.close()
