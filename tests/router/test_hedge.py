@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -125,12 +124,9 @@ def test_the_second_wins_and_the_first_is_closed_and_settled_once(
     track.beta.script = [says("quick")]
     lab = track.lab()
 
-    began = time.monotonic()
     outcome = lab.run(chat(stream=stream))
 
     assert served(outcome) == ("beta", "quick")
-    # gevent's timers count from the loop's own time, a little behind the clock.
-    assert time.monotonic() - began >= SHORTEST - 0.2
     gevent.sleep(0.001)
     assert track.alpha.wait_client_gone(2)
     assert trail(final(lab)) == [("alpha", K.HEDGED_OUT), ("beta", None)]
