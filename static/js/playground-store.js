@@ -121,17 +121,21 @@ export function title(conversation) {
   return line.length > LONGEST_TITLE ? `${line.slice(0, LONGEST_TITLE - 1)}…` : line;
 }
 
+/** This is the conversation to begin with next time. @param {Conversation} conversation */
+export function setCurrent({ id }) {
+  try {
+    sessionStorage.setItem(CURRENT, id);
+    localStorage.setItem(CURRENT, id);
+  } catch {
+    // Storage is full or forbidden, which saving tells.
+  }
+}
+
 /**
  * @param {Conversation} conversation
  * @returns {"saved" | "without images" | "not saved"}
  */
 export function save(conversation) {
-  try {
-    sessionStorage.setItem(CURRENT, conversation.id);
-    localStorage.setItem(CURRENT, conversation.id);
-  } catch {
-    // Storage is full or forbidden; the next lines find out which.
-  }
   if (write(conversation)) return "saved";
   const bare = structuredClone(conversation);
   for (const turn of bare.turns) if (turn.user) turn.user.images = [];

@@ -9,7 +9,7 @@ import { answerView } from "./playground-answer.js";
 import { attach, thumbnails } from "./playground-images.js";
 import { pick } from "./playground-models.js";
 import * as rail from "./playground-options.js";
-import { Broken, curl, python, request, stream, words } from "./playground-request.js";
+import { curl, python, request, stream, words } from "./playground-request.js";
 import * as store from "./playground-store.js";
 
 /** @typedef {import("./playground-store.js").Answer} Answer */
@@ -35,6 +35,8 @@ let talk = store.current();
 const running = new Map();
 /** @type {Map<Answer, () => void>} */
 const updates = new Map();
+/** Ids of conversations that an answer on its way must not bring back. @type {Set<string>} */
+const deleted = new Set();
 
 /* ---- Keeping ---- */
 
@@ -44,6 +46,7 @@ let told = "";
 function save() {
   clearTimeout(saving);
   saving = 0;
+  store.setCurrent(talk);
   const how = store.save(talk);
   if (how !== "saved" && how !== told) {
     const what = how === "without images" ? "without its images" : "no longer";
@@ -140,7 +143,7 @@ function oneAnswer(turn, at, answer) {
   if (turn.pair) {
     const chosen = turn.answers[turn.chosen] === answer;
     const go = h("button", { class: "button", type: "button", data: { kind: "plain" }, "aria-pressed": String(chosen) });
-    fill(go, chosen ? [icon("check"), " The conversation goes on with this"] : "Go on with this one");
+    fill(go, chosen ? [icon("check"), " Goes on with this one"] : "Go on with this one");
     go.addEventListener("click", () => choose(turn, turn.answers.indexOf(answer)));
     return h("div", { class: "pg-one" }, h("div", { class: "pg-head" }, name, go), view.element);
   }
@@ -243,6 +246,7 @@ function ask(user) {
   const turn = { user, pair: answers.length > 1, answers, chosen: 0 };
   talk.turns.push(turn);
   for (const answer of answers) run(answer, talk.turns.length - 1);
+  saveSoon();
   showTurns();
   toEnd();
   return true;
@@ -267,7 +271,8 @@ async function run(answer, at, goOn = false) {
   } catch (error) {
     if (stop.signal.aborted) answer.state = "stopped";
     else {
-      answer.state = error instanceof Broken && answer.text ? "broken" : "failed";
+      stop.abort();
+      answer.state = answer.text ? "broken" : "failed";
       answer.why = words(error);
     }
   }
@@ -275,7 +280,7 @@ async function run(answer, at, goOn = false) {
   if (answer.state === "done") await learn(answer, goOn);
   running.delete(answer);
   if (own === talk) save();
-  else store.save(own);
+  else if (!deleted.has(own.id)) store.save(own);
   changed(answer);
   showRunning();
   announce({ done: `${answer.via ?? "The model"} has answered.`, stopped: "Stopped." }[answer.state] ?? answer.why ?? "");
@@ -358,7 +363,7 @@ async function act(action, turn, at, answer, detail) {
     const body = request(talk, at, answer.model);
     return told_(await copy(action === "curl" ? curl(body) : python(body)), `Copied as ${action === "curl" ? "curl" : "Python"}. Put the unified key into FREELLMAPI_KEY.`);
   }
-  if (running.size) return;
+  if (isBusy()) return;
   if (!rail.check(talk.options)) return rail.showWrong();
   if (action === "continue") {
     answer.continued = (answer.continued ?? 0) + 1;
@@ -385,6 +390,7 @@ function again(turn, at, answer, model) {
     turn.chosen = turn.answers.length - 1;
   }
   run(next, at);
+  saveSoon();
   showTurns();
 }
 
@@ -393,9 +399,15 @@ function told_(done, message) {
   toast(done ? message : "The browser did not allow it.", { bad: !done });
 }
 
+/** Whether an answer is being written; says so. */
+function isBusy() {
+  if (running.size) toast("Wait for the answer, or stop it first.");
+  return running.size > 0;
+}
+
 /** @param {number} at */
 function editFrom(at) {
-  if (running.size) return;
+  if (isBusy()) return;
   const before = { turns: talk.turns, draft: { ...talk.draft, text: text.value } };
   const own = talk;
   const { user } = talk.turns[at];
@@ -419,8 +431,9 @@ function editFrom(at) {
 function open(next) {
   stop();
   if (saving) save();
+  if (!talk.turns.length && !talk.draft.text && talk !== next) store.remove(talk.id);
   talk = next;
-  store.save(talk);
+  save();
   show();
   toEnd();
   text.focus();
@@ -455,6 +468,7 @@ function deleteTalk(one) {
   const shown = one.id === talk.id;
   const gone = shown ? talk : one;
   store.remove(gone.id);
+  deleted.add(gone.id);
   if (shown) {
     stop();
     clearTimeout(saving);
@@ -464,9 +478,9 @@ function deleteTalk(one) {
   }
   listTalks();
   const undo = () => {
+    deleted.delete(gone.id);
     store.save(gone);
     if (shown) open(gone);
-    else store.save(talk);
   };
   toast(`Deleted: ${store.title(gone)}`, { undo });
 }

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import ast
+import base64
+import json
+import subprocess
 import threading
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import Browser, FilePayload, Locator, Page, expect
 
 from tests.e2e import browser as harness
 from tests.e2e.browser import DESKTOP, PASSWORD, PHONE, Person, axe, shot, too_wide
@@ -66,8 +70,13 @@ TOOL_USER = """
 id = "lab"
 base_url = "{url}"
 key = "none"
-models = [{{ id = "handy", context = 100000, tools = true }}]
+models = [{{ id = "handy", context = 100000, tools = true, vision = true }}]
 """
+DOT = (
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJg"
+    "gg=="
+)
+"""An image of one pixel."""
 LATE_MS = 5_000
 
 
@@ -360,6 +369,44 @@ def test_conversations_are_kept_and_deleted(person: Person, second: FakeProvider
     expect(page.locator(".pg-said")).to_have_count(0)
     page.get_by_role("button", name="Undo").click()
     expect(page.locator(".pg-said")).to_have_text("First question")
+
+
+def test_an_image_goes_along(person: Person, first: FakeProvider) -> None:
+    page = person.page
+    png = FilePayload(name="dot.png", mimeType="image/png", buffer=base64.b64decode(DOT))
+    page.locator("[data-file]").set_input_files(png)
+    expect(page.get_by_alt_text("Image 1")).to_be_visible()
+    answer = ask(page, "What is this?", "lab/handy")
+    expect(answer.locator(".md")).to_have_text("hi")
+    content = first.requests[-1].json["messages"][0]["content"]
+    assert content[1]["image_url"]["url"].startswith("data:image/png;base64,")
+    assert content[0]["text"] == "What is this?"
+
+
+def test_copies_ask_the_same(person: Person) -> None:
+    words = 'It\'s "so"\n$HOME `x` \\ é'
+    body = {
+        "model": "auto",
+        "messages": [{"role": "user", "content": words}],
+        "tools": [],
+        "temperature": 0.5,
+        "stream": True,
+        "extra": None,
+    }
+    command, program = person.page.evaluate(
+        """async (body) => {
+          const lib = document.querySelector('link[href$="playground-request.js"]').href;
+          const {curl, python} = await import(lib);
+          return [curl(body), python(body)];
+        }""",
+        body,
+    )
+    shell = f"curl() {{ cat; }}\n{command}"
+    told = subprocess.run(["bash", "-c", shell], capture_output=True, check=True).stdout
+    assert json.loads(told) == body
+    calls = [node for node in ast.walk(ast.parse(program)) if isinstance(node, ast.Call)]
+    create = next(call for call in calls if ast.unparse(call.func).endswith(".create"))
+    assert {k.arg: ast.literal_eval(k.value) for k in create.keywords} == body
 
 
 def test_a_refusal_is_told_in_words(person: Person, second: FakeProvider) -> None:
