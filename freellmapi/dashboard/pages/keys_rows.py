@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 
 from freellmapi.core.catalog import Model, Provider
 from freellmapi.core.errors import ErrorKind, UpstreamError
-from freellmapi.core.limits import Limits
-from freellmapi.dashboard.filters import count, tokens
-from freellmapi.dashboard.pages.keys_meter import Left, blocked_until, left_of, left_of_account
+from freellmapi.dashboard.pages.keys_meter import blocked_until, left_of, left_of_account
+from freellmapi.dashboard.pages.keys_values import (
+    Group,
+    KeyRow,
+    KeysPage,
+    ModelRow,
+    ProviderRow,
+    State,
+    limits_text,
+)
 from freellmapi.router.configuration import ENV
 from freellmapi.router.counter import NEVER
 from freellmapi.router.quota import AccountQuota, ModelQuota, ProviderQuota
@@ -33,79 +40,6 @@ _GROUPS = {
     "free": "Free with a key",
     "rest": "No free tier at present",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class State:
-    """``kind`` as the macro ``state`` takes it; ``until`` in epoch seconds."""
-
-    kind: str
-    word: str
-    why: str = ""
-    until: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class KeyRow:
-    """One key; ``stored`` ones can be switched off and removed here."""
-
-    id: str
-    mask: str
-    label: str
-    state: State
-    stored: bool
-    enabled: bool
-    told_at: float | None
-    used_at: float | None
-    left: Left | None
-
-
-@dataclass(frozen=True, slots=True)
-class ModelRow:
-    id: str
-    enabled: bool
-    limits: str
-    confidence: str
-    state: State | None
-
-
-@dataclass(frozen=True, slots=True)
-class ProviderRow:
-    provider: Provider
-    group: str
-    state: State
-    keys: tuple[KeyRow, ...]
-    left: Left | None
-    limits: str
-    model_count: int
-    models: tuple[ModelRow, ...]
-    """Only of a row that is open."""
-    is_open: bool
-    is_custom: bool
-    """Of the user's own, and to be removed here."""
-
-    @property
-    def count(self) -> str:
-        """``2 keys``; those that nobody had to bring do not count."""
-        n = sum(key.id != ANONYMOUS for key in self.keys)
-        return "" if not n else "1 key" if n == 1 else f"{n} keys"
-
-
-@dataclass(frozen=True, slots=True)
-class Group:
-    id: str
-    title: str
-    rows: tuple[ProviderRow, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class KeysPage:
-    groups: tuple[Group, ...]
-    unified_mask: str
-    has_key: bool
-    has_served: bool
-    patterns: tuple[tuple[str, str, str, str], ...] = field(repr=False)
-    """(id, name, pattern, hint) of every provider that takes a key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,20 +191,6 @@ class _Reader:
             )
 
 
-def limits_text(limits: Limits) -> str:
-    """``30 requests/min · 1,000 a day``; empty when none is stated."""
-    said = (
-        (limits.rpm, count, "requests/min"),
-        (limits.rpd, count, "requests/day"),
-        (limits.requests_per_month, count, "requests/month"),
-        (limits.tpm, tokens, "tokens/min"),
-        (limits.tpd, tokens, "tokens/day"),
-        (limits.tokens_per_month, tokens, "tokens/month"),
-        (limits.concurrency, count, "at a time"),
-    )
-    return " · ".join(f"{form(cap)} {unit}" for cap, form, unit in said if cap is not None)
-
-
 def _group(provider: Provider, keys: tuple[LiveKey, ...]) -> str:
     if provider.status == "user" or any(key.id != ANONYMOUS for key in keys):
         return "used"
@@ -303,7 +223,11 @@ def _state(
     if usable and blocked is not None and all(state.kind != "invalid" for state in usable):
         return State("limited", "limited", blocked[1], blocked[0])
     order = ("healthy", "limited", "unknown", "error", "invalid", "off")
-    return min(usable or [row.state for row in keys], key=lambda state: order.index(state.kind))
+    best = min(usable or [row.state for row in keys], key=lambda state: order.index(state.kind))
+    refused = sum(row.state.kind == "invalid" for row in keys)
+    if refused and best.kind != "invalid":
+        return replace(best, word=f"{best.word}, {refused} refused")
+    return best
 
 
 def _model_state(found: list[ModelQuota]) -> State | None:
