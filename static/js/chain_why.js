@@ -75,7 +75,7 @@ function request(given) {
 function planned(found) {
   const next = found.next;
   const verdict = next
-    ? h("p", null, "Asked first: ", h("strong", null, next.model), next.key_label ? `, key ${next.key_label}` : "")
+    ? h("p", null, "Asked first: ", h("strong", null, next.model), next.key_label ? ` (${next.key_label})` : "")
     : h("p", null, "Nobody can be asked", found.opens_at ? [" until ", time(found.opens_at)] : "", ".");
   const facts = [
     `strategy ${found.strategy}`,

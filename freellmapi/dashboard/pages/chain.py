@@ -18,7 +18,7 @@ from freellmapi.api.render import json_response
 from freellmapi.api.schema import parse_json
 from freellmapi.core.errors import GatewayError
 from freellmapi.dashboard.pages.chain_changes import PRESETS, apply, clicked, parsed, preset
-from freellmapi.dashboard.pages.chain_rows import Board, Boards, version_of
+from freellmapi.dashboard.pages.chain_rows import KEPT, KEPT_FOR_TABS, Board, Boards, version_of
 from freellmapi.services import services
 
 bp = Blueprint("chain", __name__)
@@ -59,7 +59,7 @@ def chain() -> Response:
 @bp.get("/api/chain/version")
 def version() -> Response:
     """What an open tab asks every second: whether anything that it shows is different."""
-    board = _board()
+    board = _board(KEPT_FOR_TABS)
     return json_response({"version": board.version, "state": board.state})
 
 
@@ -78,9 +78,9 @@ def put() -> Response:
     return _answer()
 
 
-def _board() -> Board:
+def _board(kept: float = KEPT) -> Board:
     boards: Boards = current_app.extensions.setdefault(EXTENSION, Boards())
-    return boards.read(services().gateway)
+    return boards.read(services().gateway, kept)
 
 
 def _answer() -> Response:

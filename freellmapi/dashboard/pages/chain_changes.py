@@ -74,7 +74,7 @@ def clicked(text: str, board: Board) -> Change:
 
 def _quota(row: Row) -> tuple[float, int]:
     """A cap that nobody knows is taken for less than any that is known."""
-    return -(row.left.left if row.left is not None else -1), row.model.intelligence_rank
+    return -(row.left.calls_a_day if row.left is not None else -1), row.model.intelligence_rank
 
 
 def _speed(row: Row) -> tuple[float, int, int]:

@@ -12,18 +12,20 @@ from freellmapi.core.catalog import GONE, Model
 from freellmapi.core.errors import ErrorKind
 from freellmapi.core.measurement import Measurement
 from freellmapi.core.route import Gate
+from freellmapi.dashboard.pages.chain_left import Left, left_of
 from freellmapi.router.explain import Considered, Explanation
-from freellmapi.router.gates import GateWindow, Judged
+from freellmapi.router.gates import Judged
 from freellmapi.router.gateway import Gateway
 from freellmapi.router.settings import STRATEGIES
 from freellmapi.router.snapshot import Snapshot
-from freellmapi.router.tally import PERIODS, REQUESTS
 
 AUTO = {"model": "auto", "messages": [{"role": "user", "content": "Hello"}]}
 LEAST_CALLS = 0.5
 """Below so many calls that it stands for, a measured value is as good as forgotten."""
 KEPT = 1.0
-"""Seconds for which a reading is shown again: every open tab asks."""
+"""Seconds for which a reading is shown again."""
+KEPT_FOR_TABS = 5.0
+"""The same for open tabs, which ask every second whether anything is new."""
 
 _BENCHED: Mapping[ErrorKind, tuple[str, str]] = MappingProxyType(
     {
@@ -41,17 +43,6 @@ _BENCHED: Mapping[ErrorKind, tuple[str, str]] = MappingProxyType(
     }
 )
 _CAPS = {"rpm": "minute cap", "tpm": "minute cap", "rpd": "daily cap", "tpd": "daily cap"}
-
-
-@dataclass(frozen=True, slots=True)
-class Left:
-    """What all keys of a model have left of their tightest caps, as a share and in words."""
-
-    share: float
-    left: int
-    text: str
-    said: str
-    kind: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,15 +98,16 @@ def version_of(snapshot: Snapshot) -> str:
 
 
 class Boards:
-    """The page's values, read at most once a second."""
+    """The page's values, not read again while they are fresh."""
 
     def __init__(self) -> None:
         self._last: tuple[float, int, Board] | None = None
 
-    def read(self, gateway: Gateway) -> Board:
+    def read(self, gateway: Gateway, kept: float = KEPT) -> Board:
+        """The values, at most ``kept`` seconds old; never of an older configuration."""
         now, version = gateway.tools.clock.now(), gateway.configuration.snapshot.version
         last = self._last
-        if last is None or last[1] != version or not 0 <= now - last[0] < KEPT:
+        if last is None or last[1] != version or not 0 <= now - last[0] < kept:
             last = self._last = (now, version, board(gateway))
         return last[2]
 
@@ -149,7 +141,7 @@ def board(gateway: Gateway) -> Board:
 
 def _digest(rows: Iterable[Row]) -> str:
     said = [
-        (r.model.ref, r.next, r.state.word, r.left and r.left.text, r.success, r.speed)
+        (r.model.ref, r.next, r.state.word, r.left and r.left.said, r.success, r.speed)
         for r in rows
     ]
     return hashlib.sha256(repr(said).encode()).hexdigest()[:16]
@@ -234,36 +226,6 @@ def _words(failed: Judged) -> tuple[str, str]:
     if failed.gate is Gate.CAPABILITY:
         return "off", "cannot do this"
     return "invalid", "key not usable"
-
-
-def left_of(found: Sequence[Considered], *, one_pool: bool) -> Left | None:
-    """All keys together, of the cap that matters most; None where none is known."""
-    tightest = [w for one in found if (w := _tightest(one)) is not None]
-    if not tightest:
-        return None
-    of = [w for w in tightest if w.window == tightest[0].window]
-    if one_pool:
-        of = of[:1]
-    left, cap = sum(w.left for w in of), sum(w.cap for w in of)
-    share = left / cap if cap else 0.0
-    unit = "requests" if of[0].window in REQUESTS else "tokens"
-    period = PERIODS[of[0].window]
-    kind = "invalid" if left <= 0 else "limited" if share <= 0.2 else None
-    return Left(share, left, period, f"{left:,} of {cap:,} {unit} left {period}", kind)
-
-
-def _tightest(one: Considered) -> GateWindow | None:
-    """The cap that is nearest its end: of a day or month if any, of requests rather than tokens."""
-    windows = [w for gate in one.gates if gate.gate is Gate.HEADROOM for w in gate.windows]
-    order = sorted(
-        windows,
-        key=lambda w: (
-            w.window in ("rpm", "tpm"),
-            w.window not in REQUESTS,
-            w.left / w.cap if w.cap else 0.0,
-        ),
-    )
-    return order[0] if order else None
 
 
 def _known(value: float, calls: float) -> float | None:
