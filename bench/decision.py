@@ -18,7 +18,7 @@ from freellmapi.core.limits import Limits, Usage
 from freellmapi.core.route import Candidate
 from freellmapi.router.cooldowns import Cooldowns
 from freellmapi.router.ledger import MemoryLedger
-from freellmapi.router.plan import Picture, plan, tokens_to_reserve
+from freellmapi.router.plan import Picture, plan, roughly
 from freellmapi.router.resolve import resolve
 from freellmapi.router.settings import RouterSettings
 from freellmapi.router.snapshot import LiveKey, Snapshot, merged_chain
@@ -74,7 +74,7 @@ class Town:
         """One decision: the plan, and a place at the first candidate that has one."""
         picture = Picture(self.snapshot, self.cooldowns, self.ledger, self.clock, {})
         for candidate in plan(CHAT, resolve(CHAT, self.snapshot), picture).candidates:
-            tokens = tokens_to_reserve(CHAT)
+            tokens = roughly(CHAT)
             held = self.ledger.reserve(candidate.buckets, tokens, self.clock.now())
             if held is not None:
                 self.ledger.settle(held, Usage(10, 0), spent=True)

@@ -77,7 +77,7 @@ function showPill({ today }) {
     today.requests_left && `${number(today.requests_left)} requests`,
     today.tokens_left && `${tokens(today.tokens_left)} tokens`,
   ].filter(Boolean);
-  const none = sum ? "Nothing left today" : today.requests_unlimited ? "No daily cap" : "No keys yet";
+  const none = today.requests_unlimited ? "No daily cap" : sum ? "Nothing left today" : "No keys yet";
   long.textContent = left.length ? `${left.join(" · ")} left today` : none;
   const few = today.requests_left < MANY ? number : tokens;
   short.textContent = today.requests_left ? `${few(today.requests_left)} requests` : (left[0] ?? none);
