@@ -1,13 +1,240 @@
-"""The page Settings at ``/settings``, and what its script asks for under ``/api/settings``."""
+"""The page Settings at ``/settings``, and what its script asks for under ``/api/settings``.
+
+Addresses below ``/settings`` take the forms of a page without scripts, and give files.
+"""
 
 from __future__ import annotations
 
-from flask import Blueprint, render_template
+from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime, timezone
+from typing import IO, Any
+
+from flask import (
+    Blueprint,
+    Response,
+    flash,
+    make_response,
+    redirect,
+    render_template,
+    request,
+    url_for,
+)
 from flask.typing import ResponseReturnValue
 
+from freellmapi.api.render import json_response
+from freellmapi.api.schema import parse_json
+from freellmapi.core.errors import GatewayError
+from freellmapi.dashboard import guard
+from freellmapi.dashboard.pages import settings_import as imports
+from freellmapi.dashboard.pages import settings_routing as routing
+from freellmapi.dashboard.pages import settings_tokens as tokens
+from freellmapi.dashboard.pages.settings_page import NO_ANSWER, Answer, settings_page
+from freellmapi.dashboard.pages.settings_toml import exported
+from freellmapi.services import services
+from freellmapi.storage import backup
+
 bp = Blueprint("settings", __name__)
+
+TOML = "application/toml"
+_BLOCK = 256 * 1024
+_YEAR = 365 * 86_400
 
 
 @bp.get("/settings")
 def page() -> ResponseReturnValue:
-    return render_template("dashboard/settings.html")
+    return _page(NO_ANSWER)
+
+
+# ---- Settings of the router ----
+
+
+@bp.post("/api/settings/values/<name>")
+def save(name: str) -> Response:
+    """``{"value"}``; answers with the row, and what stood here before."""
+    return _row(name, routing.save(services(), name, _body().get("value")))
+
+
+@bp.delete("/api/settings/values/<name>")
+def reset(name: str) -> Response:
+    return _row(name, routing.reset(services(), name))
+
+
+@bp.post("/settings/values/<name>")
+def save_form(name: str) -> ResponseReturnValue:
+    if "reset" in request.form:
+        return _done(lambda: routing.reset(services(), name), name, "Set back.")
+    return _done(lambda: routing.save(services(), name, _field("value")), name, "Saved.")
+
+
+# ---- Client tokens ----
+
+
+@bp.get("/settings/tokens")
+def token_list() -> ResponseReturnValue:
+    """The list alone, as the page has it."""
+    return render_template("dashboard/settings_tokens.html", tokens=tokens.rows(services()))
+
+
+@bp.post("/api/settings/tokens")
+def create_token() -> Response:
+    return json_response({"token": tokens.create(services(), str(_body().get("name") or ""))})
+
+
+@bp.post("/api/settings/tokens/<int:id>/revoke")
+def revoke_token(id: int) -> Response:
+    return json_response({"name": tokens.revoke(services(), id).name})
+
+
+@bp.post("/settings/tokens")
+def create_token_form() -> ResponseReturnValue:
+    name = _field("name")
+    try:
+        token = tokens.create(services(), name)
+    except GatewayError as exc:
+        return _refused(exc, "name", {"name": name})
+    return _page(Answer({}, {}, token=token))
+
+
+@bp.post("/settings/tokens/<int:id>/revoke")
+def revoke_token_form(id: int) -> ResponseReturnValue:
+    """First asks whether that is meant."""
+    if "sure" in request.form:
+        return _done(lambda: tokens.revoke(services(), id), "tokens", "Revoked.")
+    try:
+        return _page(Answer({}, {}, revoking=tokens.find(services(), id)))
+    except GatewayError as exc:
+        return _refused(exc, "name", {})
+
+
+# ---- Files ----
+
+
+@bp.get("/settings/export")
+def export() -> Response:
+    """The configuration with its keys masked."""
+    return _toml(in_full=False)
+
+
+@bp.post("/settings/export")
+def export_in_full() -> ResponseReturnValue:
+    return _confirmed("export", lambda: _toml(in_full=True))
+
+
+@bp.post("/settings/backup")
+def back_up() -> ResponseReturnValue:
+    return _confirmed("backup", _backup)
+
+
+@bp.post("/api/settings/confirm")
+def confirm() -> Response:
+    """Whether this is the password, before the form with it is sent."""
+    guard.confirm(str(_body().get("password") or ""))
+    return json_response({})
+
+
+@bp.post("/api/settings/import")
+def bring_in() -> Response:
+    """``{"text", "apply"?}``: what would change, or the change."""
+    given = _body()
+    text = str(given.get("text") or "")
+    if given.get("apply") is True:
+        return json_response({"applied": imports.bring_in(services(), text)})
+    found = imports.plan(services(), text)
+    changes = [{"what": c.what, "before": c.before, "after": c.after} for c in found.changes]
+    return json_response({"changes": changes, "passed_over": found.passed_over})
+
+
+@bp.post("/settings/import")
+def bring_in_form() -> ResponseReturnValue:
+    text = _field("text")
+    if "sure" in request.form:
+        return _done(lambda: imports.bring_in(services(), text), "configuration", "Imported.")
+    try:
+        return _page(Answer({}, {"text": text}, plan=imports.plan(services(), text)))
+    except GatewayError as exc:
+        return _refused(exc, "text", {"text": text})
+
+
+@bp.post("/settings/theme")
+def theme() -> ResponseReturnValue:
+    """As ``lib/theme.js`` keeps it: no cookie is the system's."""
+    wanted = _field("theme")
+    response = make_response(redirect(url_for("settings.page", _anchor="appearance")))
+    if wanted in ("light", "dark"):
+        response.set_cookie("theme", wanted, max_age=_YEAR, samesite="Lax")
+    else:
+        response.delete_cookie("theme", samesite="Lax")
+    return response
+
+
+def _page(answer: Answer, status: int = 200) -> ResponseReturnValue:
+    shown = settings_page(services())
+    return render_template("dashboard/settings.html", page=shown, answer=answer), status
+
+
+def _refused(exc: GatewayError, field: str, typed: Mapping[str, str]) -> ResponseReturnValue:
+    """The page again, with what is wrong at the field and what was typed still there."""
+    return _page(Answer({field: exc.message}, typed), exc.status)
+
+
+def _done(job: Callable[[], object], name: str, said: str) -> ResponseReturnValue:
+    try:
+        job()
+    except GatewayError as exc:
+        return _refused(exc, name, {name: _field("value")})
+    flash(said)
+    return redirect(url_for("settings.page", _anchor=name))
+
+
+def _confirmed(form: str, job: Callable[[], Response]) -> ResponseReturnValue:
+    try:
+        guard.confirm(request.form.get("password", ""))
+        return job()
+    except GatewayError as exc:
+        return _refused(exc, form, {})
+
+
+def _row(name: str, before: object) -> Response:
+    parts = services()
+    row = routing.rows(parts, parts.off_hub(parts.config.settings))[name]
+    return json_response({"row": row, "before": before})
+
+
+def _toml(in_full: bool) -> Response:
+    parts = services()
+    text = parts.off_hub(lambda: exported(parts, in_full))
+    return _download(Response(text, mimetype=TOML), "toml")
+
+
+def _backup() -> Response:
+    parts = services()
+    if not backup.can_be_copied(parts.database):
+        raise GatewayError(409, "Only a SQLite database is copied here.", code="not_sqlite")
+    copied = parts.off_hub(lambda: backup.copy(parts.database))
+    size = copied.seek(0, 2)
+    copied.seek(0)
+    response = Response(_blocks(copied), mimetype="application/vnd.sqlite3")
+    response.call_on_close(copied.close)
+    response.content_length = size
+    return _download(response, "db")
+
+
+def _blocks(file: IO[bytes]) -> Iterator[bytes]:
+    with file:
+        while block := file.read(_BLOCK):
+            yield block
+
+
+def _download(response: Response, ending: str) -> Response:
+    today = datetime.fromtimestamp(services().clock.now(), timezone.utc).date().isoformat()
+    name = f"freellmapi-{today}.{ending}"
+    response.headers["Content-Disposition"] = f'attachment; filename="{name}"'
+    return response
+
+
+def _body() -> dict[str, Any]:
+    return parse_json(request.get_data())
+
+
+def _field(name: str) -> str:
+    return request.form.getlist(name)[-1] if name in request.form else ""

@@ -1,0 +1,101 @@
+"""The configuration as the TOML that ``FREELLMAPI_CONFIG`` and the import read."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from freellmapi.providers.catalog import NO_KEY
+from freellmapi.router.settings import RouterSettings
+from freellmapi.services import Services
+from freellmapi.storage.vault import VaultError
+
+_BARE = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-")
+
+
+def exported(parts: Services, in_full: bool) -> str:
+    """Blocks. Keys masked, or ``in_full``; what is at its default is left out."""
+    given = parts.configuration.given
+    providers = {str(p["id"]): p for p in given.providers} | parts.config.custom_providers()
+    lines = [
+        "# The configuration of FreeLLMAPI; docs/configuration.md says what each line means.",
+        "# Keys are in here: keep it as safe as they are."
+        if in_full
+        else "# Stored keys are masked, and stand in comments: their other settings are whole.",
+        *_chain(parts),
+        *_settings(parts),
+        *_keys(parts, in_full),
+    ]
+    for id, definition in providers.items():
+        lines += _table("providers", {"id": id} | _without_secret(definition))
+    for limit in given.limits:
+        lines += _table("limits", limit)
+    return "\n".join([*lines, ""])
+
+
+def value(found: object) -> str:
+    """One value; tables are written inline."""
+    if isinstance(found, Mapping):
+        pairs = [f"{_key(str(k))} = {value(v)}" for k, v in found.items() if v is not None]
+        return f"{{ {', '.join(pairs)} }}" if pairs else "{}"
+    if isinstance(found, (list, tuple)):
+        return f"[{', '.join(value(one) for one in found)}]"
+    if isinstance(found, (bool, int, float)):
+        return str(found).lower()
+    # JSON's strings are TOML's basic strings, but for the one control character it lets pass.
+    return json.dumps(str(found), ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+def _chain(parts: Services) -> Iterator[str]:
+    stored = [row.ref for row in parts.config.chain() if row.enabled]
+    chain = stored or parts.configuration.given.chain
+    if chain:
+        yield ""
+        yield "chain = ["
+        yield from (f"  {value(ref)}," for ref in chain)
+        yield "]"
+
+
+def _settings(parts: Services) -> Iterator[str]:
+    settings = parts.configuration.snapshot.settings
+    names = [*parts.configuration.given.settings, *parts.config.settings()]
+    known = [name for name in dict.fromkeys(names) if hasattr(RouterSettings(), name)]
+    if known:
+        yield ""
+        yield "[settings]"
+        # A whole number is written as one.
+        yield from (f"{name} = {value(_plain(getattr(settings, name)))}" for name in known)
+
+
+def _plain(found: object) -> object:
+    return int(found) if isinstance(found, float) and found.is_integer() else found
+
+
+def _keys(parts: Services, in_full: bool) -> Iterator[str]:
+    for key in parts.keys.all():
+        fields = {"provider": key.provider, "key": key.mask, "label": key.label}
+        if not in_full:
+            yield from (f"# {line}" if line else "" for line in _table("keys", fields))
+            continue
+        try:
+            secret = parts.keys.secret(key)
+        except VaultError:
+            continue  # Nobody can read it any more, here or there.
+        yield from _table("keys", fields | {"key": secret})
+    for provider, variable, label in parts.configuration.given.env_keys:
+        yield from _table("keys", {"provider": provider, "key": f"env:{variable}", "label": label})
+
+
+def _without_secret(definition: Mapping[str, Any]) -> dict[str, Any]:
+    """A provider's key stands under ``[[keys]]``."""
+    return {k: v for k, v in definition.items() if k != "id" and (k != "key" or v == NO_KEY)}
+
+
+def _table(part: str, fields: Mapping[str, Any]) -> Iterable[str]:
+    given = [(k, v) for k, v in fields.items() if v not in (None, "")]
+    return ("", f"[[{part}]]", *(f"{_key(k)} = {value(v)}" for k, v in given))
+
+
+def _key(name: str) -> str:
+    return name if name and set(name) <= _BARE else value(name)
