@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
@@ -19,78 +18,12 @@ from sqlalchemy import ColumnElement, Connection, and_, func, select, union_all
 from freellmapi.storage import counters, folding, histogram, tables
 from freellmapi.storage.db import Database
 from freellmapi.storage.recording import COUNTED, COUNTERS, DAY, HOUR, TALLIED, hour_of
+from freellmapi.storage.sums import Counted, Failed, Latencies, Tally, Totals
 
 __all__ = ["DAY", "HOUR", "Counted", "Failed", "Latencies", "Rollups", "Sums", "Tally", "Totals"]
 
 Hours = tuple[int, int]
 """The hours that begin from the first epoch second on and before the second one; whole."""
-
-
-@dataclass(frozen=True, slots=True)
-class Totals:
-    """Sums over a period for one provider, model and key.
-
-    ``requests``, tokens and ``duration`` (seconds, summed) belong to whoever served, to
-    empty names when nobody did; ``fallbacks`` are requests that needed more than one
-    attempt. ``attempts`` belong to whoever was asked.
-    """
-
-    provider: str
-    model: str
-    key_id: str
-    requests: int
-    failures: int
-    fallbacks: int
-    attempts: int
-    failed_attempts: int
-    prompt_tokens: int
-    completion_tokens: int
-    duration: float
-
-
-@dataclass(frozen=True, slots=True)
-class Counted:
-    """Calls of one model through one key that the provider counts, and their tokens."""
-
-    provider: str
-    model: str
-    key_id: str
-    requests: int
-    tokens: int
-
-
-@dataclass(frozen=True, slots=True)
-class Tally:
-    """Sums by one thing alone, which ``name`` names, over a period (step 0) or a step of it."""
-
-    step: int
-    name: str
-    requests: int
-    failures: int
-    fallbacks: int
-    prompt_tokens: int
-    completion_tokens: int
-
-
-@dataclass(frozen=True, slots=True)
-class Failed:
-    """How many ended so in a step: whole requests, or single calls."""
-
-    step: int
-    whole: bool
-    kind: str
-    n: int
-
-
-@dataclass(frozen=True, slots=True)
-class Latencies:
-    """Packed histograms of answers: the whole duration, and the time to the first token."""
-
-    durations: int = 0
-    first_tokens: int = 0
-
-    def __add__(self, other: Latencies) -> Latencies:
-        return Latencies(self.durations + other.durations, self.first_tokens + other.first_tokens)
 
 
 class Rollups:
