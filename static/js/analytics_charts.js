@@ -1,0 +1,182 @@
+/**
+ * Charts from the tables that stand beside them. Straight lines, light grids, all series in a
+ * tooltip, names at the ends of lines.
+ * @module
+ */
+
+import { all, find } from "./lib/dom.js";
+import { duration, number, tokens } from "./lib/format.js";
+import { color } from "./lib/theme.js";
+
+const FORMATS = { count: number, tokens, seconds: duration };
+const THIN = { count: tokens, tokens, seconds: duration };
+const GREY = "--line-control";
+const BAND = 0.16;
+
+/** @type {Map<string, {chart: any, drawn: string}>} */
+const drawn = new Map();
+
+/**
+ * @param {HTMLElement} root
+ * @param {{anew?: boolean}} [options] anew: also where the figures are the same
+ */
+export function drawCharts(root, { anew = false } = {}) {
+  const { Chart } = /** @type {any} */ (window);
+  if (!Chart) return;
+  for (const card of all("[data-chart]", root)) {
+    const table = find("table", card);
+    const canvas = /** @type {HTMLCanvasElement | null} */ (find("canvas", card));
+    const id = card.dataset.chart ?? "";
+    const known = drawn.get(id);
+    if (!table || !canvas || (known?.drawn === table.innerHTML && !anew)) continue;
+    const wanted = settings(card, table);
+    if (known) {
+      Object.assign(known.chart, { data: wanted.data, options: wanted.options });
+      known.chart.update("none");
+      known.drawn = table.innerHTML;
+    } else {
+      drawn.set(id, { chart: new Chart(canvas, wanted), drawn: table.innerHTML });
+    }
+  }
+}
+
+/** @param {HTMLElement} card @param {HTMLElement} table */
+function settings(card, table) {
+  const { kind, unit } = /** @type {{kind: string, unit: "count" | "tokens" | "seconds"}} */ (card.dataset);
+  const rows = all("tbody tr", table);
+  const heads = all("thead th[data-hue]", table);
+  const datasets = heads.map((head, i) => {
+    const hue = Number(head.dataset.hue);
+    const ink = color(hue < 0 ? GREY : `--hue-${hue}`);
+    const values = rows.map((row) => {
+      const value = row.querySelectorAll("td")[i]?.dataset.v;
+      return value ? Number(value) : null;
+    });
+    return { label: head.textContent ?? "", data: values, ...(kind === "bars" ? bar(ink) : line(ink, kind, i, rows.length - 1)) };
+  });
+  return {
+    type: kind === "bars" ? "bar" : "line",
+    data: { labels: rows.map((row) => find("th", row)?.textContent ?? ""), datasets },
+    options: options(rows, kind === "bars", unit),
+    plugins: kind === "bars" ? [] : [endLabels],
+  };
+}
+
+/** @param {string} ink */
+const bar = (ink) => ({ backgroundColor: ink, barPercentage: 0.82, categoryPercentage: 1, borderRadius: 1 });
+
+/** @param {string} ink @param {string} kind @param {number} i @param {number} last */
+function line(ink, kind, i, last) {
+  return {
+    borderColor: ink,
+    backgroundColor: ink.replace(/^rgb\((.*)\)$/, `rgba($1, ${BAND})`),
+    borderWidth: kind === "band" && i === 1 ? 1 : 1.75,
+    fill: kind === "band" && i === 1 ? "-1" : false,
+    pointRadius: 0,
+    pointHoverRadius: 3,
+    pointHoverBackgroundColor: ink,
+    tension: 0,
+    spanGaps: true,
+    // The step that is not over is dashed: it will grow.
+    segment: { borderDash: (/** @type {any} */ piece) => (piece.p1DataIndex === last ? [3, 3] : undefined) },
+  };
+}
+
+/** @param {HTMLElement[]} rows @param {boolean} stacked @param {"count" | "tokens" | "seconds"} unit */
+function options(rows, stacked, unit) {
+  const quiet = color("--ink-3");
+  const font = { size: 11, family: getComputedStyle(document.body).fontFamily };
+  return {
+    animation: false,
+    responsive: true,
+    maintainAspectRatio: false,
+    interaction: { mode: "index", intersect: false, axis: "x" },
+    layout: { padding: { right: stacked ? 0 : 28, top: 4 } },
+    scales: {
+      x: {
+        stacked,
+        border: { color: color("--line-strong") },
+        grid: { display: false },
+        ticks: {
+          color: quiet,
+          font,
+          maxRotation: 0,
+          autoSkip: false,
+          callback: (/** @type {number} */ i) => rows[i]?.dataset.tick ?? "",
+        },
+      },
+      y: {
+        stacked,
+        beginAtZero: true,
+        border: { display: false },
+        grid: { color: color("--line"), tickLength: 0 },
+        ticks: {
+          color: quiet,
+          font,
+          maxTicksLimit: 5,
+          padding: 8,
+          ...(unit === "seconds" ? {} : { precision: 0 }),
+          callback: (/** @type {number} */ value) => (value ? THIN[unit](value) : "0"),
+        },
+      },
+    },
+    plugins: { legend: { display: false }, tooltip: tooltip(stacked, unit, font) },
+  };
+}
+
+/** @param {boolean} stacked @param {"count" | "tokens" | "seconds"} unit @param {object} font */
+function tooltip(stacked, unit, font) {
+  const say = FORMATS[unit];
+  const whole = (/** @type {any[]} */ items) => items.reduce((sum, item) => sum + (item.raw ?? 0), 0);
+  return {
+    backgroundColor: color("--raised"),
+    titleColor: color("--ink"),
+    bodyColor: color("--ink-2"),
+    footerColor: color("--ink"),
+    borderColor: color("--line-strong"),
+    borderWidth: 1,
+    padding: 10,
+    boxWidth: 8,
+    boxHeight: 8,
+    boxPadding: 5,
+    cornerRadius: 6,
+    titleFont: { ...font, size: 12, weight: 600 },
+    bodyFont: { ...font, size: 12 },
+    footerFont: { ...font, size: 12, weight: 600 },
+    filter: (/** @type {any} */ item) => item.raw !== null && (!stacked || item.raw > 0),
+    callbacks: {
+      label: (/** @type {any} */ item) => `${item.dataset.label}  ${say(item.raw)}`,
+      labelColor: (/** @type {any} */ item) => {
+        const ink = item.dataset.borderColor ?? item.dataset.backgroundColor;
+        return { borderColor: ink, backgroundColor: ink, borderRadius: 2 };
+      },
+      footer: (/** @type {any[]} */ items) => (stacked && items.length > 1 ? `all  ${say(whole(items))}` : ""),
+    },
+  };
+}
+
+/** The name of each line where it ends, kept apart from the others. */
+const endLabels = {
+  id: "endLabels",
+  afterDatasetsDraw(/** @type {any} */ chart) {
+    const { ctx, chartArea } = chart;
+    ctx.save();
+    ctx.font = `500 11px ${getComputedStyle(document.body).fontFamily}`;
+    ctx.textBaseline = "middle";
+    let above = -Infinity;
+    const ends = chart.data.datasets
+      .map((/** @type {any} */ set, /** @type {number} */ i) => {
+        const last = set.data.findLastIndex((/** @type {any} */ value) => value !== null);
+        return { set, point: chart.getDatasetMeta(i).data[last] };
+      })
+      .filter((/** @type {any} */ end) => end.point)
+      .sort((/** @type {any} */ a, /** @type {any} */ b) => a.point.y - b.point.y);
+    for (const { set, point } of ends) {
+      const y = Math.max(point.y, above + 12);
+      above = y;
+      ctx.fillStyle = set.borderColor;
+      ctx.fillText(set.label, Math.min(point.x, chartArea.right) + 5, y);
+    }
+    ctx.restore();
+  },
+};
