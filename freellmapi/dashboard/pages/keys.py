@@ -21,6 +21,7 @@ from flask.typing import ResponseReturnValue
 from freellmapi.api.render import json_response
 from freellmapi.core.errors import GatewayError
 from freellmapi.dashboard import guard
+from freellmapi.dashboard.in_force import in_force
 from freellmapi.dashboard.pages import keys_actions as actions
 from freellmapi.dashboard.pages import keys_endpoints as endpoints
 from freellmapi.dashboard.pages.keys_answers import Done, answered, is_form, text
@@ -160,7 +161,7 @@ def _told(job: Callable[[], str]) -> ResponseReturnValue:
             raise
         flash(exc.message)
         return redirect(url_for("keys.page"))
-    token = actions.in_force(services(), job)
+    token = in_force(services(), job)
     response = make_response(_page(token) if is_form() else json_response({"token": token}))
     response.set_cookie(COPIED, "1", max_age=_YEAR, samesite="Lax", httponly=True)
     return response

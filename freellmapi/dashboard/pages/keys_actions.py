@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -10,6 +10,7 @@ from typing import TypeVar
 
 from freellmapi.core.catalog import Catalog, Provider
 from freellmapi.core.errors import GatewayError, UpstreamError
+from freellmapi.dashboard.in_force import in_force
 from freellmapi.providers.env_import import Found, parse_env
 from freellmapi.providers.key_format import is_placeholder, misfit, resembled
 from freellmapi.providers.probe import ERROR, INVALID, RATE_LIMITED, Prober, Verdict
@@ -24,19 +25,6 @@ AT_ONCE = 6
 KEPT_SECONDS = 60.0
 MOST_KEPT = 50
 LONGEST_LABEL = 60
-
-
-def in_force(parts: Services, job: Callable[[], T]) -> T:
-    """Runs a write off the hub; the running server follows it at once."""
-
-    def write() -> T:
-        found = job()
-        parts.configuration.refresh()
-        return found
-
-    found = parts.off_hub(write)
-    parts.gateway.reconfigured()
-    return found
 
 
 @dataclass(frozen=True, slots=True)

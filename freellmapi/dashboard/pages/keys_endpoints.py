@@ -11,7 +11,7 @@ from typing import Any
 
 from freellmapi.core.catalog import Provider
 from freellmapi.core.errors import GatewayError
-from freellmapi.dashboard.pages.keys_actions import in_force
+from freellmapi.dashboard.in_force import in_force
 from freellmapi.providers.catalog import NO_KEY, STORED_KEY, CatalogError, with_custom
 from freellmapi.providers.changes import compare, taken_over
 from freellmapi.providers.discover import Discoverer, Located

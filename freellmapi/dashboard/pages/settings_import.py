@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from freellmapi.core.errors import GatewayError
-from freellmapi.dashboard.pages.settings_routing import in_force, shown
+from freellmapi.dashboard.in_force import in_force
+from freellmapi.dashboard.pages.settings_routing import shown
 from freellmapi.providers.catalog import NO_KEY, STORED_KEY, load_catalog, with_custom
 from freellmapi.providers.catalog_fields import CatalogError
 from freellmapi.router.config_file import ConfigFile, ConfigKey, parse_text

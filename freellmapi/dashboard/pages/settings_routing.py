@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from freellmapi.core.errors import GatewayError
+from freellmapi.dashboard.in_force import in_force
 from freellmapi.dashboard.pages.settings_words import CHOICES, FIELDS, Field
 from freellmapi.router.settings import RouterSettings
 from freellmapi.services import Services
@@ -73,19 +74,6 @@ def reset(parts: Services, name: str) -> object:
         return before
 
     return in_force(parts, write)
-
-
-def in_force(parts: Services, job: Callable[[], T]) -> T:
-    """Runs a write off the hub; the running server follows it at once."""
-
-    def write() -> T:
-        found = job()
-        parts.configuration.refresh()
-        return found
-
-    found = parts.off_hub(write)
-    parts.gateway.reconfigured()
-    return found
 
 
 def parsed(name: str, given: object) -> object:

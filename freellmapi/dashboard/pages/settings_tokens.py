@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from freellmapi.core.errors import GatewayError
-from freellmapi.dashboard.pages.settings_routing import in_force
+from freellmapi.dashboard.in_force import in_force
 from freellmapi.services import Services
 from freellmapi.storage.tokens import UNIFIED, TokenExists
 
