@@ -18,7 +18,13 @@ from tests.router.conftest import candidate, failed, model, provider
 
 ALPHA = candidate(provider("alpha"), model("alpha"))
 BETA = candidate(provider("beta"), model("beta"))
-SOON = 0.01
+SOON = 0.05
+
+
+@pytest.fixture(autouse=True)
+def _timely() -> None:
+    """Timers count from the loop's own time, which stands still while no loop turns."""
+    gevent.get_hub().loop.update_now()
 
 
 class Open:
