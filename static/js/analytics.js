@@ -14,8 +14,8 @@ const YEAR = 365 * 24 * 3600;
 const root = /** @type {HTMLElement} */ (find("#analytics"));
 /** Regions that a person may be in the middle of using; a poll leaves them alone. */
 const USED = new Set(["filters", "requests"]);
-/** Each region as the server sent it, before rows were opened in it. @type {Map<string, string>} */
-const sent = new Map(all("[data-live]", root).map((region) => [region.id, region.innerHTML]));
+/** Each region as the server sent it, before rows were opened in it. @type {Map<string, Node>} */
+const sent = new Map(all("[data-live]", root).map((region) => [region.id, region.cloneNode(true)]));
 
 /** @param {string} search */
 function api(search, mark = "") {
@@ -42,14 +42,13 @@ function show(answer, { whole = false } = {}) {
   root.dataset.mark = answer.mark;
   for (const region of now) {
     const wanted = /** @type {HTMLElement} */ (next.get(region.id));
-    const html = wanted.innerHTML;
-    if (sent.get(region.id) === html) continue;
+    if (sent.get(region.id)?.isEqualNode(wanted)) continue;
     if (!whole && USED.has(region.id) && isUsed(region)) {
       const told = find("[data-fresh]", region);
       if (told && newest(region) !== newest(wanted)) told.hidden = false;
       continue;
     }
-    sent.set(region.id, html);
+    sent.set(region.id, wanted.cloneNode(true));
     replace(region, wanted);
   }
   tellTimes(root);

@@ -13,7 +13,7 @@ const THIN = { count: tokens, tokens, seconds: duration };
 const GREY = "--line-control";
 const BAND = 0.16;
 
-/** @type {Map<string, {chart: any, drawn: string}>} */
+/** @type {Map<string, {chart: any, drawn: Node}>} */
 const drawn = new Map();
 
 /**
@@ -28,14 +28,14 @@ export function drawCharts(root, { anew = false } = {}) {
     const canvas = /** @type {HTMLCanvasElement | null} */ (find("canvas", card));
     const id = card.dataset.chart ?? "";
     const known = drawn.get(id);
-    if (!table || !canvas || (known?.drawn === table.innerHTML && !anew)) continue;
+    if (!table || !canvas || (known?.drawn.isEqualNode(table) && !anew)) continue;
     const wanted = settings(card, table);
     if (known) {
       Object.assign(known.chart, { data: wanted.data, options: wanted.options });
       known.chart.update("none");
-      known.drawn = table.innerHTML;
+      known.drawn = table.cloneNode(true);
     } else {
-      drawn.set(id, { chart: new Chart(canvas, wanted), drawn: table.innerHTML });
+      drawn.set(id, { chart: new Chart(canvas, wanted), drawn: table.cloneNode(true) });
     }
   }
 }
