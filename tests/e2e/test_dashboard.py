@@ -121,10 +121,11 @@ def test_an_expired_session_is_renewed_over_the_page(person: Person) -> None:
           window.answer = api.post("/api/route/explain", {model: "auto"});
         }"""
     )
-    expect(page.get_by_role("dialog", name="Log in to go on")).to_be_visible()
+    login = page.get_by_role("dialog", name="Log in to go on")
+    expect(login).to_be_visible()
     shot(page, "relogin")
     assert axe(page) == []
-    page.get_by_label("Password").fill(PASSWORD)
+    login.get_by_label("Password").fill(PASSWORD)
     page.get_by_role("button", name="Log in").click()
     assert page.evaluate("window.answer")
     assert page.url.endswith("/keys")
