@@ -10,8 +10,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Select, and_, exists, func, or_, select
+from sqlalchemy import Connection, Select, exists, func, or_, select
 
+from freellmapi.core.errors import ErrorKind
 from freellmapi.dashboard.names import Names
 from freellmapi.storage.db import Database
 from freellmapi.storage.logged import LoggedRequest
@@ -23,6 +24,7 @@ LARGEST_PAGE = 200
 SEARCHED = 20_000
 """Rows of the log that one page looks at."""
 LONGEST_REQUEST = 3_600.0
+_OVERTAKEN = ErrorKind.HEDGED_OUT.value
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +138,8 @@ def _filtered(filters: Filters) -> Select[Any]:
         none = filters.client == 0
         query = query.where(r.token_id.is_(None) if none else r.token_id == filters.client)
     if filters.fallback_only:
-        query = query.where(exists().where(and_(a.log_id == r.id, a.n == 1)))
+        calls = select(func.count()).where(a.log_id == r.id, a.error.is_distinct_from(_OVERTAKEN))
+        query = query.where(calls.correlate(requests).scalar_subquery() > 1)
     if filters.text:
         query = query.where(r.request_id.contains(filters.text, autoescape=True))
     if filters.since is not None:

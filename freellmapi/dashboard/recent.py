@@ -28,7 +28,10 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 @dataclass(frozen=True, slots=True)
 class Try:
-    """One call: when it began after the request came and how long it took, in seconds."""
+    """One call: when it began after the request came and how long it took, in seconds.
+
+    ``exact``: whether the provider counted its tokens.
+    """
 
     provider: str
     model: str
@@ -38,6 +41,10 @@ class Try:
     error: str | None
     status: int | None
     message: str
+    tokens_in: int | None
+    """None, as ``tokens_out``: nothing was counted."""
+    tokens_out: int | None
+    exact: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +129,9 @@ def _try(attempt: Attempt, row: LoggedRequest, names: Names) -> Try:
         error=attempt.error.value if attempt.error else None,
         status=attempt.status,
         message=attempt.message,
+        tokens_in=attempt.usage.prompt_tokens if attempt.usage else None,
+        tokens_out=attempt.usage.completion_tokens if attempt.usage else None,
+        exact=attempt.usage.exact if attempt.usage else False,
     )
 
 

@@ -46,6 +46,11 @@ class LoggedRequest:
         """Whether the client got an error instead of a whole answer."""
         return self.error is not None or self.status >= 400
 
+    @property
+    def fell_back(self) -> bool:
+        """Whether one candidate was not enough; who was overtaken in a race did not fail."""
+        return sum(a.error is not ErrorKind.HEDGED_OUT for a in self.attempts) > 1
+
 
 def request_values(id: int, row: LoggedRequest) -> tuple[object, ...]:
     """In the order of the columns of ``requests``."""

@@ -71,7 +71,7 @@ def hour_of(at: float) -> int:
 
 def _add_request(sums: dict[_Group, _Sums], hour: int, row: LoggedRequest) -> None:
     group = (hour, row.provider or "", row.served_model or "", row.key_id or "")
-    request = (1, int(row.failed), int(len(row.attempts) > 1))
+    request = (1, int(row.failed), int(row.fell_back))
     tokens = (row.prompt_tokens, row.completion_tokens)
     _add(sums, group, (*request, 0, 0, *tokens, row.duration, 0, 0))
 
@@ -83,7 +83,7 @@ def _add_attempt(sums: dict[_Group, _Sums], hour: int, attempt: Attempt) -> None
 
 
 def _tally(tallies: dict[_Name, _Tally], hour: int, row: LoggedRequest) -> None:
-    request = (1, int(row.failed), int(len(row.attempts) > 1))
+    request = (1, int(row.failed), int(row.fell_back))
     tokens = (row.prompt_tokens, row.completion_tokens)
     _add_tally(tallies, ("client", hour, str(row.token_id or "")), (*request, *tokens))
     if row.failed:

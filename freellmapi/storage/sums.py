@@ -11,7 +11,7 @@ class Totals:
 
     ``requests``, tokens and ``duration`` (seconds, summed) belong to whoever served, to
     empty names when nobody did; ``fallbacks`` are requests that needed more than one
-    attempt. ``attempts`` belong to whoever was asked.
+    attempt, but for those overtaken in a race. ``attempts`` belong to whoever was asked.
     """
 
     provider: str

@@ -11,6 +11,7 @@ from pathlib import Path
 import orjson
 import pytest
 
+from freellmapi.core.errors import ErrorKind
 from freellmapi.dashboard import queries
 from freellmapi.dashboard.queries import Filters, all_recent, recent
 from freellmapi.dashboard.recent import COLUMNS, csv_rows, page
@@ -28,6 +29,7 @@ def database(tmp_path: Path) -> Iterator[Database]:
         yield database
 
 
+OVERTAKEN = replace(REFUSED, error=ErrorKind.HEDGED_OUT, status=None, message="")
 ROWS = (
     replace(answered(NOW - 7_200), request_id="old"),
     replace(refused(NOW), request_id="nobody", token_id=None),
@@ -65,6 +67,18 @@ def test_filters(database: Database, filters: Filters, ids: list[str]) -> None:
     write(database, ROWS)
     found = recent(database, filters)
     assert ([row.request_id for row in found.rows], found.next_before) == (ids, None)
+
+
+def test_a_race_is_no_fallback_and_each_call_has_its_own_tokens(database: Database) -> None:
+    race = replace(answered(NOW, attempts=(OVERTAKEN, ANSWERED)), request_id="race")
+    write(database, [race, *ROWS])
+    found = recent(database, Filters(fallback_only=True))
+    assert [row.request_id for row in found.rows] == ["second", "nobody"]
+    (entry,) = page(recent(database, Filters(text="race"))).rows
+    assert [(t.tokens_in, t.tokens_out, t.exact) for t in entry.attempts] == [
+        (None, None, False),
+        (100, 50, True),
+    ]
 
 
 @pytest.mark.parametrize("limit", [1, 2, 3, 6])

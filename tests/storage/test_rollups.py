@@ -68,6 +68,19 @@ def test_an_answer_counts_for_who_served_and_attempts_for_who_was_asked(
     )
 
 
+def test_who_was_overtaken_in_a_race_did_not_fail_and_nobody_fell_back(
+    requests: RequestLog, look: Look
+) -> None:
+    overtaken = replace(REFUSED, error=ErrorKind.HEDGED_OUT, status=None, spent=True)
+    requests.append(replace(ROW, attempts=(overtaken, ANSWERED)))
+    requests.append(row("after a refusal", attempts=(REFUSED, overtaken, ANSWERED)))
+    totals = look().totals((START, START + HOUR))
+    assert sum(total.fallbacks for total in totals) == 1
+    assert sum(total.attempts for total in totals) == 5
+    assert sum(total.failed_attempts for total in totals) == 1
+    assert [client.fallbacks for client in look().clients((START, START + HOUR))] == [1]
+
+
 def test_a_stream_that_broke_counts_as_a_failure(requests: RequestLog, look: Look) -> None:
     requests.append(replace(ROW, error="stream_broken", attempts=()))
     (total,) = look().totals((START, START + HOUR))

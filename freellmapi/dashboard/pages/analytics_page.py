@@ -89,8 +89,11 @@ class AnalyticsPage:
         """Kind and word of how a request ended."""
         if entry.failed:
             return kind_state(entry.error), (entry.error or str(entry.status)).replace("_", " ")
-        if len(entry.attempts) > 1:
-            return "healthy", f"after {len(entry.attempts) - 1} failed"
+        failed = sum(
+            call.error not in (None, ErrorKind.HEDGED_OUT.value) for call in entry.attempts
+        )
+        if failed:
+            return "healthy", f"after {failed} failed"
         return "healthy", "answered"
 
     def width(self, line: Line) -> float:
