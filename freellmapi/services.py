@@ -21,6 +21,7 @@ from freellmapi.storage.accounts import AccountStore
 from freellmapi.storage.config import ConfigStore
 from freellmapi.storage.db import Database, DatabaseUnavailable
 from freellmapi.storage.keys import KeyStore
+from freellmapi.storage.last_used import LastUsed
 from freellmapi.storage.measurements import MeasurementStore
 from freellmapi.storage.request_log import RequestLog
 from freellmapi.storage.token_use import TokenUse
@@ -54,6 +55,7 @@ class Services:
     off_hub: OffHub
     """Runs a job that blocks or computes for long while other requests go on."""
     token_use: TokenUse = field(default_factory=TokenUse)
+    last_used: LastUsed = field(default_factory=LastUsed)
 
     def close(self) -> None:
         """Stop what runs and flush what is held; in the order that loses nothing."""

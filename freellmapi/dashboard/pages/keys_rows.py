@@ -23,7 +23,7 @@ from freellmapi.router.quota import AccountQuota, ModelQuota, ProviderQuota
 from freellmapi.router.snapshot import ANONYMOUS, LiveKey
 from freellmapi.services import Services
 from freellmapi.storage.keys import StoredKey
-from freellmapi.storage.last_used import last_used, was_ever_served
+from freellmapi.storage.last_used import was_ever_served
 from freellmapi.storage.vault import mask
 
 _STATES = {
@@ -80,7 +80,7 @@ def keys_page(parts: Services, opened: Collection[str] = ()) -> KeysPage:
 def _read(parts: Services) -> _Stored:
     return _Stored(
         {str(key.id): key for key in parts.keys.all()},
-        last_used(parts.database, parts.clock.now()),
+        parts.last_used.read(parts.database, parts.clock.now()),
         frozenset(parts.config.custom_providers()),
         was_ever_served(parts.database),
     )
