@@ -51,6 +51,10 @@ timeout = 120
 graceful_timeout = 30
 keepalive = 75
 
+# Nobody but TRUSTED_PROXIES is believed who the client is, and the application sees to that.
+# gunicorn by itself would let every program on this machine say that it came over TLS.
+forwarded_allow_ips = ""
+
 # The dashboard keeps its filters in the address.
 limit_request_line = 8_190
 limit_request_fields = 100

@@ -18,6 +18,7 @@ from freellmapi.background import Background, off_hub
 from freellmapi.core.clock import Clock, SystemClock
 from freellmapi.core.errors import SettingsError
 from freellmapi.dashboard import frame
+from freellmapi.forwarded import Forwarded
 from freellmapi.providers.endpoints import Endpoints
 from freellmapi.providers.images import Images
 from freellmapi.providers.local import LocalModel, LocalSettings
@@ -143,6 +144,8 @@ def create_app(settings: Settings, services: Services | None = None) -> Flask:
     errors.register(app)
     key = session_key(parse_key(settings.encryption_key))
     frame.register(app, services, asset_folder(), key)
+    if settings.trusted_proxies:
+        app.wsgi_app = Forwarded(app.wsgi_app, settings.trusted_proxies)  # type: ignore[method-assign]
     return app
 
 

@@ -6,7 +6,7 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from ipaddress import IPv6Address
+from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_network
 from pathlib import Path
 from types import MappingProxyType
 from urllib.parse import urlsplit
@@ -20,6 +20,8 @@ _ROOT = Path(__file__).resolve().parent.parent
 _LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 _FORMATS = ("text", "json")
 _BASE_URL = re.compile(r"FREELLMAPI_([A-Z0-9_]+)_BASE_URL")
+
+Network = IPv4Network | IPv6Network
 
 VARIABLES = (
     "ENCRYPTION_KEY",
@@ -36,6 +38,7 @@ VARIABLES = (
     "HTTP_PROXY",
     "HTTPS_PROXY",
     "NO_PROXY",
+    "TRUSTED_PROXIES",
 )
 """Every variable read by a fixed name; docs/configuration.md describes each."""
 
@@ -61,6 +64,8 @@ class Settings:
     http_proxy: str | None = field(default=None, repr=False)
     https_proxy: str | None = field(default=None, repr=False)
     no_proxy: tuple[str, ...] = ()
+    trusted_proxies: tuple[Network, ...] = ()
+    """Proxies in front of this server, whose word on the client is taken."""
     base_urls: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     """From FREELLMAPI_<PROVIDER>_BASE_URL, by provider id in lower case with underscores."""
     _environ: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}), repr=False)
@@ -85,6 +90,7 @@ class Settings:
             http_proxy=env.proxy("HTTP_PROXY"),
             https_proxy=env.proxy("HTTPS_PROXY"),
             no_proxy=env.names("NO_PROXY"),
+            trusted_proxies=env.networks("TRUSTED_PROXIES"),
             base_urls=env.base_urls(),
             _environ=MappingProxyType(dict(environ)),
         )
@@ -239,6 +245,22 @@ class _Reader:
     def names(self, name: str) -> tuple[str, ...]:
         text = self.text(name.lower()) or self.text(name) or ""
         return tuple(part.strip() for part in text.split(",") if part.strip())
+
+    def networks(self, name: str) -> tuple[Network, ...]:
+        found = []
+        for part in (self.text(name) or "").replace(",", " ").split():
+            try:
+                network = ip_network(part)
+            except ValueError as exc:
+                wanted = "addresses or networks, such as 127.0.0.1 or 10.0.0.0/24"
+                raise _wrong(name, part, wanted) from exc
+            if network.prefixlen < (16 if network.version == 6 else 8):
+                raise SettingsError(
+                    f"{name} names {part}, in which clients are too: whoever connects from there "
+                    "could claim any address. Name the proxies alone."
+                )
+            found.append(network)
+        return tuple(found)
 
     def base_urls(self) -> Mapping[str, str]:
         found = {}

@@ -78,7 +78,8 @@ def confirm(password: str) -> None:
 def guesser(name: str) -> str:
     """Whose wrong passwords are counted together: the known browser's, or the address's.
 
-    Behind a proxy, all share one address; who was logged in before is told apart all the same.
+    Behind a proxy that is not among TRUSTED_PROXIES all share one address; who was logged in
+    before is told apart all the same.
     """
     return sessions.known_device(current_app, name) or sessions.address()
 

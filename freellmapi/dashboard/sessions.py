@@ -18,6 +18,14 @@ LASTS = timedelta(days=30)
 COOKIE = "freellmapi_session"
 DEVICE = "freellmapi_device"
 _DEVICE_LASTS = timedelta(days=365)
+_OF_PROXIES = (
+    "Forwarded",
+    "Via",
+    "X-Forwarded-For",
+    "X-Forwarded-Host",
+    "X-Forwarded-Proto",
+    "X-Real-IP",
+)
 _WITHOUT = ("/v1/", "/static/", "/healthz", "/readyz", "/metrics")
 
 
@@ -104,10 +112,13 @@ def address() -> str:
 def is_this_machine() -> bool:
     """Whether the browser runs on the server's own machine, as far as can be known.
 
-    A proxy on this machine would make everybody look so, hence the headers; a page elsewhere
-    whose name resolves to 127.0.0.1 would too, hence the host.
+    A proxy on this machine would make everybody look so, hence its headers, and HTTP/1.0,
+    which no browser speaks, but nginx does to its upstreams unless told otherwise. A page
+    elsewhere whose name resolves to 127.0.0.1 would too, hence the host.
     """
-    if any(name in request.headers for name in ("Forwarded", "X-Forwarded-For", "X-Real-IP")):
+    if any(name in request.headers for name in _OF_PROXIES):
+        return False
+    if request.environ.get("SERVER_PROTOCOL") == "HTTP/1.0":
         return False
     host = request.host.rsplit(":", 1)[0] if not request.host.endswith("]") else request.host
     try:
