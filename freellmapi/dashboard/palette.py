@@ -1,4 +1,4 @@
-"""``GET /api/palette``: what ``Ctrl K`` finds beside the pages: providers and models."""
+"""``GET /api/palette``: what ``Ctrl K`` finds beside the pages: sections, providers, models."""
 
 from __future__ import annotations
 
@@ -9,12 +9,29 @@ from freellmapi.services import services
 
 bp = Blueprint("palette", __name__)
 
+SECTIONS = (
+    ("routing", "Routing"),
+    ("tokens", "Client tokens"),
+    ("retention", "Retention"),
+    ("network", "Network"),
+    ("appearance", "Appearance"),
+    ("configuration", "Configuration: export and import"),
+    ("backup-section", "Backup"),
+    ("account", "Account"),
+    ("about", "About"),
+)
+"""Of the page Settings, by their ids there."""
+
 
 @bp.get("/api/palette")
 def palette() -> Response:
     """``{"items": [{"kind", "label", "detail", "href"}]}``, from the snapshot alone."""
     catalog = services().configuration.snapshot.catalog
-    keys, chain = url_for("keys.page"), url_for("chain.page")
+    keys, chain, settings = (url_for(f"{page}.page") for page in ("keys", "chain", "settings"))
+    sections = [
+        {"kind": "Settings", "label": word, "detail": "settings", "href": f"{settings}#{id}"}
+        for id, word in SECTIONS
+    ]
     providers = [
         {"kind": "Provider", "label": p.name, "detail": p.id, "href": f"{keys}#{p.id}"}
         for p in catalog.providers.values()
@@ -28,4 +45,4 @@ def palette() -> Response:
         }
         for m in catalog.by_ref.values()
     ]
-    return json_response({"items": providers + models})
+    return json_response({"items": sections + providers + models})
