@@ -10,6 +10,8 @@ import { refresh } from "./keys-live.js";
 
 const PREVIEW_MS = 300;
 const AT_ONCE = 4;
+/** So long the form waits for a result; a slower test goes on without it. */
+const RESULT_MS = 2000;
 
 /** @type {[string, string, string, string][]} id, name, pattern, hint */
 const patterns = JSON.parse(find("#patterns")?.textContent ?? "[]");
@@ -23,6 +25,7 @@ const AT_FIRST = said.textContent ?? "";
 let chosen = false;
 /** The key that was refused for its look: sent again, it is meant. */
 let refused = "";
+let testing = 0;
 
 /** Begin to add a key of this provider. @param {string} id */
 export function chooseProvider(id) {
@@ -84,14 +87,19 @@ form.addEventListener("submit", async (event) => {
   if (values.key && values.key === refused) values.force = "yes";
   button?.setAttribute("aria-busy", "true");
   say("Storing it …");
+  const waited = new Promise((done) => setTimeout(done, RESULT_MS, "waited"));
   try {
     const stored = await post("/api/keys", values);
     form.reset();
     chosen = false;
     refused = "";
     say(`${stored.message} Testing it …`);
-    await refresh();
-    await test(stored.provider, stored.key);
+    const told = test(stored.provider, stored.key);
+    refresh();
+    if ((await Promise.race([told, waited])) === "waited") {
+      const name = patterns.find(([id]) => id === stored.provider)?.[1] ?? stored.provider;
+      say(`Stored. ${name} has not answered yet: still testing, and you will be told.`);
+    }
   } catch (error) {
     if (!(error instanceof ApiError)) throw error;
     const again = error.code === "wrong_format";
@@ -105,21 +113,28 @@ form.addEventListener("submit", async (event) => {
   }
 });
 
-/** @param {string} provider @param {string} key */
+/** Ask the provider, and tell. @param {string} provider @param {string} key */
 async function test(provider, key) {
   const path = `/api/keys/${encodeURIComponent(provider)}/${encodeURIComponent(key)}/check`;
+  const mine = (testing += 1);
   try {
     const { message, status } = await post(path);
     const good = status === "healthy";
-    say(message, good ? "good" : "bad");
+    // Whoever is at the next key already is told by the toast alone.
+    if (mine === testing && !field.value) say(message, good ? "good" : "bad");
     toast(good ? message : `${message} It is kept; Undo removes it.`, {
       bad: !good,
       undo: async () => {
-        await post(`/api/keys/${key}/remove`);
-        say(AT_FIRST);
+        const { message: done } = await post(`/api/keys/${key}/remove`).catch((error) => error);
+        toast(done);
+        judge();
         await refresh();
       },
     });
+  } catch (error) {
+    if (!(error instanceof ApiError)) throw error;
+    if (mine === testing && !field.value) say(`It is stored, but was not tested: ${error.message}`, "bad");
+    else toast(error.message, { bad: true });
   } finally {
     await refresh();
   }

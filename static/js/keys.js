@@ -1,7 +1,6 @@
 /** The page Keys: what its buttons do at once, and the list kept true. */
 
 import { ApiError, post } from "./lib/api.js";
-import { ask } from "./lib/dialog.js";
 import { find, on } from "./lib/dom.js";
 import { addToPalette } from "./lib/palette.js";
 import { toast } from "./lib/toast.js";
@@ -17,8 +16,6 @@ act.addEventListener("submit", async (event) => {
   const button = /** @type {HTMLButtonElement | null} */ (event.submitter);
   if (!button || button.getAttribute("aria-busy") === "true") return;
   const path = new URL(button.formAction).pathname;
-  const sure = button.dataset.sure;
-  if (sure && !(await ask({ title: sure, action: "Remove", danger: true }))) return;
   button.setAttribute("aria-busy", "true");
   try {
     await doIt(path);
@@ -43,7 +40,6 @@ async function doIt(path) {
 
 /** What takes it back, if anything does. @param {string} path */
 function inverse(path) {
-  if (path.includes("/endpoints/")) return null;
   /** @type {Record<string, string>} */
   const pairs = { remove: "restore", disable: "enable", enable: "disable" };
   const verb = path.slice(path.lastIndexOf("/") + 1);

@@ -131,6 +131,11 @@ def test_a_disabled_key_is_kept_but_not_used(owner: Visitor, services: Services)
     assert services.configuration.snapshot.keys["groq"][0].usable
 
 
+def chain(owner: Visitor) -> dict[str, Any]:
+    found: dict[str, Any] = owner.client.get("/api/chain").get_json()
+    return found
+
+
 def endpoint(owner: Visitor, upstream: FakeProvider, **fields: str) -> TestResponse:
     body = {"id": "box", "base_url": upstream.base_url, "name": "Box", **fields}
     return owner.send("/api/keys/endpoints", body)
@@ -157,6 +162,38 @@ def test_the_key_of_an_endpoint_goes_with_it(
     assert stored(services) == [("box", "", True)]
     owner.send("/api/keys/endpoints/box/remove", {})
     assert stored(services) == []
+
+
+def test_a_removed_endpoint_comes_back_whole(
+    owner: Visitor, services: Services, upstream: FakeProvider
+) -> None:
+    upstream.models = ("one", "two")
+    endpoint(owner, upstream, key="its-own-secret")
+    owner.send(
+        "/api/chain",
+        {"version": chain(owner)["version"], "order": ["box/two", "box/one"]},
+        "PUT",
+    )
+    before = chain(owner)
+    (key,) = services.keys.all()
+    owner.send("/api/keys/endpoints/box/remove", {})
+    assert "box/one" not in chain(owner)["order"]
+    assert owner.send("/api/keys/endpoints/box/restore", {}).status_code == 200
+    assert chain(owner) == before
+    assert services.keys.all() == (key,)
+    assert services.configuration.secret("box", str(key.id)) == "its-own-secret"
+
+
+def test_an_endpoint_does_not_come_back_over_another(
+    owner: Visitor, upstream: FakeProvider, clock: FrozenClock
+) -> None:
+    endpoint(owner, upstream)
+    owner.send("/api/keys/endpoints/box/remove", {})
+    endpoint(owner, upstream)
+    assert owner.send("/api/keys/endpoints/box/restore", {}).status_code == 409
+    owner.send("/api/keys/endpoints/box/remove", {})
+    clock.advance(61)
+    assert owner.send("/api/keys/endpoints/box/restore", {}).status_code == 404
 
 
 @pytest.mark.parametrize(

@@ -25,6 +25,7 @@ from freellmapi.dashboard.in_force import in_force
 from freellmapi.dashboard.pages import keys_actions as actions
 from freellmapi.dashboard.pages import keys_endpoints as endpoints
 from freellmapi.dashboard.pages.keys_answers import Done, answered, is_form, text
+from freellmapi.dashboard.pages.keys_removed import Removed
 from freellmapi.dashboard.pages.keys_rows import keys_page
 from freellmapi.dashboard.pages.keys_snippets import snippets
 from freellmapi.providers.probe import HEALTHY
@@ -34,6 +35,7 @@ bp = Blueprint("keys", __name__)
 
 COPIED = "unified_copied"
 """The cookie that remembers that the unified key was shown here once."""
+REMOVED = "freellmapi.removed"
 _YEAR = 365 * 86_400
 _MOST_OPEN = 60
 
@@ -95,14 +97,14 @@ def disable(id: int) -> Done:
 @bp.post("/api/keys/<int:id>/remove")
 @answered
 def remove(id: int) -> Done:
-    key = _removed().remove(services(), id)
+    key = _removed().remove_key(services(), id)
     return Done(f"Removed {key.label or key.mask}.", key.provider)
 
 
 @bp.post("/api/keys/<int:id>/restore")
 @answered
 def restore(id: int) -> Done:
-    key = _removed().restore(services(), id)
+    key = _removed().restore_key(services(), id)
     return Done(f"{key.label or key.mask} is back.", key.provider)
 
 
@@ -138,8 +140,15 @@ def add_endpoint() -> Done:
 @bp.post("/api/keys/endpoints/<id>/remove")
 @answered
 def remove_endpoint(id: str) -> Done:
-    endpoints.remove_endpoint(services(), id)
+    _removed().remove_endpoint(services(), id)
     return Done(f"Removed {id}.")
+
+
+@bp.post("/api/keys/endpoints/<id>/restore")
+@answered
+def restore_endpoint(id: str) -> Done:
+    _removed().restore_endpoint(services(), id)
+    return Done(f"{id} is back.", id)
 
 
 @bp.post("/api/keys/unified/reveal")
@@ -184,7 +193,7 @@ def _as_done(checked: actions.Checked) -> Done:
     return Done(checked.message, checked.provider, {"status": checked.status})
 
 
-def _removed() -> actions.Removed:
+def _removed() -> Removed:
     """Of this application: what Undo can put back."""
-    kept = current_app.extensions.setdefault("freellmapi.removed_keys", actions.Removed())
-    return cast(actions.Removed, kept)
+    extensions = current_app.extensions
+    return cast(Removed, extensions.setdefault(REMOVED, Removed(services().clock)))

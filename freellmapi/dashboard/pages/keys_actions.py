@@ -1,4 +1,4 @@
-"""What is done to provider keys from the page: added, imported, checked, removed, put back."""
+"""What is done to provider keys from the page: added, imported, checked, switched."""
 
 from __future__ import annotations
 
@@ -22,8 +22,6 @@ T = TypeVar("T")
 
 AT_ONCE = 6
 """Providers asked at the same time when all keys are checked."""
-KEPT_SECONDS = 60.0
-MOST_KEPT = 50
 LONGEST_LABEL = 60
 
 
@@ -118,40 +116,6 @@ def check_all(parts: Services) -> list[Checked]:
             return list(pool.map(one, stored))
 
     return in_force(parts, every)
-
-
-class Removed:
-    """Keys that were removed a moment ago, still sealed, so that Undo can put them back."""
-
-    def __init__(self) -> None:
-        self._kept: dict[int, tuple[float, StoredKey]] = {}
-
-    def remove(self, parts: Services, id: int) -> StoredKey:
-        """Raises ``GatewayError`` 404 when there is no such key."""
-        key = in_force(parts, lambda: self._taken(parts, id))
-        if key is None:
-            raise GatewayError(404, "This key is gone already.", code="not_found")
-        now = parts.clock.now()
-        fresh = [(i, kept) for i, kept in self._kept.items() if now - kept[0] < KEPT_SECONDS]
-        self._kept = dict([*fresh, (id, (now, key))][-MOST_KEPT:])
-        return key
-
-    def restore(self, parts: Services, id: int) -> StoredKey:
-        """Raises ``GatewayError`` 404 when it is too late."""
-        at, key = self._kept.pop(id, (0.0, None))
-        if key is None or parts.clock.now() - at > KEPT_SECONDS:
-            raise GatewayError(404, "It is too late for that: add the key again.", code="not_found")
-        kept = key
-        try:
-            in_force(parts, lambda: parts.keys.restore(kept))
-        except DuplicateKey as exc:
-            raise GatewayError(409, str(exc), code="duplicate_key") from exc
-        return kept
-
-    @staticmethod
-    def _taken(parts: Services, id: int) -> StoredKey | None:
-        key = parts.keys.get(id)
-        return key if key is not None and parts.keys.remove(id) else None
 
 
 def set_enabled(parts: Services, id: int, enabled: bool) -> None:

@@ -1,4 +1,4 @@
-"""Endpoints of one's own, added and removed on the page Keys."""
+"""Endpoints of one's own, added on the page Keys."""
 
 from __future__ import annotations
 
@@ -67,24 +67,6 @@ def add_endpoint(parts: Services, wanted: Endpoint) -> Added:
     models = parts.configuration.snapshot.catalog.models
     count = sum(model.provider == wanted.id for model in models)
     return Added(wanted.id, found.base_url, count, found.note)
-
-
-def remove_endpoint(parts: Services, id: str) -> None:
-    """Forgets the endpoint and its keys; ``GatewayError`` when it is none of one's own."""
-
-    def remove() -> bool:
-        if not parts.config.delete_custom_provider(id):
-            return False
-        parts.config.delete_discovered(id)
-        for key in parts.keys.all():
-            if key.provider == id:
-                parts.keys.remove(key.id)
-        return True
-
-    if not in_force(parts, remove):
-        raise GatewayError(
-            404, "There is no such endpoint that could be removed here.", code="not_found"
-        )
 
 
 def _definition(parts: Services, wanted: Endpoint) -> dict[str, Any]:
