@@ -94,6 +94,7 @@ async function renew() {
   const focused = /** @type {HTMLElement | null} */ (document.activeElement);
   const ref = focused?.closest("[data-ref]")?.getAttribute("data-ref");
   const part = focused?.className.split(" ")[0];
+  const family = ref ? null : focused?.closest(".family")?.getAttribute("data-of");
   const open = find("[data-folded][open]", holder) !== null;
   const chosen = all(".row-check:checked", holder).map((box) => box.closest("[data-ref]")?.id);
   holder.replaceChildren(document.adoptNode(fresh));
@@ -107,7 +108,9 @@ async function renew() {
     button.setAttribute("aria-pressed", String(mine));
   }
   read();
-  if (ref && part) {
+  const again = family && find(`.family[data-of="${CSS.escape(family)}"]`, holder);
+  if (again) find(`.${part}`, again)?.focus({ preventScroll: true });
+  else if (ref && part) {
     const row = document.getElementById(ref);
     (row && (find(`.${part}`, row) ?? find("button", row)))?.focus({ preventScroll: true });
   }
@@ -115,7 +118,7 @@ async function renew() {
 
 /** Rows must not change under a hand that holds one, or an open menu. */
 function isBusy() {
-  return find(".row .menu[open], .row[data-lifted], .row.sortable-chosen", holder) !== null;
+  return find(".row .menu[open], [data-lifted], .sortable-chosen", holder) !== null;
 }
 
 function read() {
@@ -158,6 +161,7 @@ startChoosing(form, {
     return save({ enabled }, refs.length === 1 ? `${refs[0]} is off.` : `${refs.length} models are off.`);
   },
 });
+on(form, "click", "[data-group]", () => moving.renew());
 startWhy();
 const looking = poll("/api/chain/version", LOOK_SECONDS, look, { now: false });
 read();

@@ -1,6 +1,6 @@
 /** Which rows are seen, in what order and groups, and which are chosen. */
 
-import { all, find, h, on } from "./lib/dom.js";
+import { all, find, h, icon, on } from "./lib/dom.js";
 
 /** The refs of the rows in the order in which they are asked, whatever is filtered away. */
 export const shown = { order: /** @type {string[]} */ ([]), grouped: false, text: "", only: "" };
@@ -33,26 +33,52 @@ export function shared(order, some) {
   return order.map((ref) => (moved.has(ref) ? some[next++] : ref));
 }
 
+/**
+ * The families in the order of their first models, each with its refs.
+ * @param {string[]} order
+ */
+export function families(order) {
+  /** @type {Map<string, string[]>} */
+  const found = new Map();
+  for (const ref of order) {
+    const name = row(ref)?.dataset.family ?? "";
+    found.set(name, [...(found.get(name) ?? []), ref]);
+  }
+  return found;
+}
+
+/** The names of the families of which the filter leaves something. */
+export const seenFamilies = () => [...families(seen()).keys()];
+
+/**
+ * The models with each family together, as the view shows them.
+ * @param {string[]} order @param {string[]} [names] the families in another order
+ */
+export function byFamily(order, names) {
+  const found = families(order);
+  return (names ?? [...found.keys()]).flatMap((name) => found.get(name) ?? []);
+}
+
 /** Show the rows as `shown` says. */
 export function arrange() {
   const list = find("[data-rows]");
+  const focused = /** @type {HTMLElement | null} */ (document.activeElement);
   if (list) {
-    all(".family", list).forEach((head) => head.remove());
     const rows = shown.order.map((ref) => row(ref)).filter((r) => r !== null);
     rows.forEach((r, i) => {
       r.hidden = !fits(r);
       const number = find("[data-place]", r);
       if (number) number.textContent = String(i + 1);
     });
-    const wanted = shown.grouped ? grouped(rows) : rows;
-    // Only what stands elsewhere is moved: what is moved loses its focus.
-    wanted.forEach((element, i) => {
-      if (list.children[i] !== element) list.insertBefore(element, list.children[i] ?? null);
-    });
+    const blocks = all(".family", list);
+    settle(list, shown.grouped ? grouped(blocks) : rows);
+    blocks.forEach((block) => find(".row", block) || block.remove());
     list.toggleAttribute("data-grouped", shown.grouped);
     const none = find("[data-none]");
     if (none) none.hidden = rows.some((r) => !r.hidden);
   }
+  // What was put elsewhere has lost its focus.
+  if (focused?.isConnected && focused !== document.activeElement) focused.focus({ preventScroll: true });
   const folded = all(".row-folded");
   folded.forEach((r) => (r.hidden = !fits(r)));
   const filtering = Boolean(shown.text);
@@ -60,30 +86,44 @@ export function arrange() {
   count();
 }
 
-/** @param {HTMLElement[]} rows */
-function grouped(rows) {
-  /** @type {Map<string, HTMLElement[]>} */
-  const families = new Map();
-  for (const r of rows) {
-    const name = r.dataset.family ?? "";
-    families.set(name, [...(families.get(name) ?? []), r]);
-  }
-  return [...families].flatMap(([name, of]) => [head(name, of), ...of]);
+/** Only what stands elsewhere is moved. @param {HTMLElement} parent @param {HTMLElement[]} wanted */
+function settle(parent, wanted) {
+  wanted.forEach((element, i) => {
+    if (parent.children[i] !== element) parent.insertBefore(element, parent.children[i] ?? null);
+  });
 }
 
-/** @param {string} name @param {HTMLElement[]} of */
-function head(name, of) {
-  const there = of.filter((r) => !r.hidden);
+/** A block for each family, its rows in it. @param {HTMLElement[]} blocks those that are there */
+function grouped(blocks) {
+  return [...families(shown.order)].map(([name, refs]) => {
+    const block = blocks.find((one) => one.dataset.of === name) ?? family(name);
+    const rows = refs.map((ref) => /** @type {HTMLElement} */ (row(ref)));
+    settle(/** @type {HTMLElement} */ (find(".family-rows", block)), rows);
+    const many = rows.filter((r) => !r.hidden).length;
+    block.hidden = many === 0;
+    const word = find("[data-many-of]", block);
+    if (word) word.textContent = many === 1 ? "1 model" : `${many} models`;
+    return block;
+  });
+}
+
+/** @param {string} name */
+function family(name) {
   const box = h("input", { type: "checkbox", class: "row-check", "aria-label": `Choose all of ${name}` });
+  const rows = h("ol", { class: "rows family-rows", "aria-label": name });
   box.addEventListener("change", () => {
-    for (const r of there) {
-      const own = /** @type {HTMLInputElement | null} */ (find(".row-check", r));
-      if (own) own.checked = /** @type {HTMLInputElement} */ (box).checked;
+    for (const own of all(".row:not([hidden]) .row-check", rows)) {
+      /** @type {HTMLInputElement} */ (own).checked = /** @type {HTMLInputElement} */ (box).checked;
     }
     count();
   });
-  const models = there.length === 1 ? "1 model" : `${there.length} models`;
-  return h("li", { class: "family", hidden: !there.length }, box, name, h("span", { class: "quiet" }, models));
+  const handle = h(
+    "button",
+    { class: "row-handle family-handle", type: "button", "aria-label": `Move the family ${name}`, "aria-describedby": "how-to-move", "aria-pressed": "false" },
+    icon("handle"),
+  );
+  const head = h("div", { class: "family-head" }, handle, box, h("span", null, name), h("span", { class: "quiet", "data-many-of": true }));
+  return h("li", { class: "family", "data-of": name }, head, rows);
 }
 
 /** The refs of the chosen rows, in order. */

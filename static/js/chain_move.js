@@ -1,20 +1,26 @@
 /** Moving rows: by mouse and touch, by keyboard, and by words in a menu. */
 
 import { all, announce, find, on } from "./lib/dom.js";
-import { arrange, place, seen, shared, shown } from "./chain_list.js";
+import { arrange, byFamily, families, place, seen, seenFamilies, shared, shown } from "./chain_list.js";
 
 /**
  * @param {HTMLElement} holder
  * @param {{reorder: (order: string[], message: string) => unknown}} act
  */
 export function startMoving(holder, { reorder }) {
-  /** @type {{ref: string, before: string[]} | null} what the keyboard holds */
+  /** @type {{what: Held, before: string[]} | null} what the keyboard holds */
   let lifted = null;
-  /** @type {any} */
-  let sortable = null;
+  /** @type {any[]} */
+  let sortables = [];
 
   /** @param {string} ref @param {string[]} order */
   const said = (ref, order) => `${ref} is at place ${order.indexOf(ref) + 1} of ${order.length}.`;
+
+  /** @param {string} name @param {string[]} order */
+  const saidOf = (name, order) => {
+    const names = [...families(order).keys()];
+    return `${name} is family ${names.indexOf(name) + 1} of ${names.length}.`;
+  };
 
   /** @param {"top" | "up" | "down"} verb @param {string[]} refs */
   const by = (verb, refs) => {
@@ -24,62 +30,79 @@ export function startMoving(holder, { reorder }) {
   };
 
   const renew = () => {
-    sortable?.destroy();
-    sortable = null;
+    sortables.splice(0).forEach((one) => one.destroy());
     const list = find("[data-rows]", holder);
     const Sortable = /** @type {any} */ (window).Sortable;
     if (!list || !Sortable) return;
     const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
-    sortable = Sortable.create(list, {
-      handle: ".row-handle",
-      draggable: ".row",
-      animation: still ? 0 : 140,
-      // The browser's own dragging does without touch, and paints its own picture.
-      forceFallback: true,
-      fallbackTolerance: 3,
-      onEnd: (/** @type {any} */ event) => {
-        const there = all(".row:not([hidden])", list).map((row) => row.id);
-        const order = shared(shown.order, there);
-        reorder(order, said(event.item.id, order));
-      },
-    });
+    const sort = (/** @type {HTMLElement} */ parent, /** @type {object} */ options) =>
+      Sortable.create(parent, {
+        handle: ".row-handle",
+        draggable: ".row",
+        animation: still ? 0 : 140,
+        // The browser's own dragging does without touch, and paints its own picture.
+        forceFallback: true,
+        fallbackTolerance: 3,
+        onEnd: (/** @type {any} */ event) => {
+          const there = all(".row:not([hidden])", list).map((row) => row.id);
+          const start = shown.grouped ? byFamily(shown.order) : shown.order;
+          const order = shared(shown.grouped ? byFamily(start, drawn(list)) : start, there);
+          if (order.join("\n") === start.join("\n")) return arrange();
+          const { of } = event.item.dataset;
+          reorder(order, of === undefined ? said(event.item.id, order) : saidOf(of, order));
+        },
+        ...options,
+      });
+    if (!shown.grouped) sortables = [sort(list, {})];
+    else {
+      const within = all(".family-rows", list).map((rows) => sort(rows, {}));
+      sortables = [sort(list, { handle: ".family-handle", draggable: ".family" }), ...within];
+    }
   };
 
   /** @param {boolean} keep */
   const drop = (keep) => {
     if (!lifted) return;
-    const { ref, before } = lifted;
+    const { what, before } = lifted;
     lifted = null;
-    mark(ref, false);
+    what.mark(false);
     const order = shown.order;
     shown.order = before;
-    if (keep && order.join("\n") !== before.join("\n")) return reorder(order, said(ref, order));
+    if (keep && order.join("\n") !== what.start(before).join("\n")) return reorder(order, what.said(order));
     arrange();
-    focus(ref);
-    announce(`${ref} stays at ${place(ref)}.`);
+    what.focus();
+    announce(`${what.name} stays at ${what.place()}.`);
+  };
+
+  /** @param {HTMLElement} handle */
+  const heldBy = (handle) => {
+    const block = handle.matches(".family-handle") ? handle.closest(".family") : null;
+    if (block instanceof HTMLElement) return heldFamily(block.dataset.of ?? "", saidOf);
+    const ref = handle.closest(".row")?.id;
+    return ref ? heldRow(ref, said) : null;
   };
 
   on(holder, "keydown", ".row-handle", (event, handle) => {
     const { key } = /** @type {KeyboardEvent} */ (event);
-    const ref = handle.closest(".row")?.id;
-    if (!ref || shown.grouped) return;
     if (key === " " || (key === "Enter" && lifted)) {
       event.preventDefault();
       if (lifted) return drop(true);
-      lifted = { ref, before: shown.order };
-      mark(ref, true);
-      announce(`${ref} is lifted, at ${place(ref)}. Move it by the arrows.`);
+      const what = heldBy(handle);
+      if (!what) return;
+      lifted = { what, before: shown.order };
+      shown.order = what.start(shown.order);
+      what.mark(true);
+      announce(`${what.name} is lifted, at ${what.place()}. Move it by the arrows.`);
     } else if (lifted && (key === "ArrowUp" || key === "ArrowDown")) {
       event.preventDefault();
-      const verb = key === "ArrowUp" ? "up" : "down";
-      shown.order = shared(shown.order, moved(seen(), new Set([ref]), verb));
       const held = lifted;
+      shown.order = held.what.moved(shown.order, key === "ArrowUp" ? "up" : "down");
       // Its row leaves the page for a moment, which is no leaving by the viewer.
       lifted = null;
       arrange();
-      focus(ref);
+      held.what.focus();
       lifted = held;
-      announce(`${ref}, ${place(ref)}.`);
+      announce(`${held.what.name}, ${held.what.place()}.`);
     } else if (lifted && key === "Escape") drop(false);
   });
   on(holder, "focusout", ".row-handle", () => drop(true));
@@ -104,17 +127,65 @@ function moved(order, refs, verb) {
   return verb === "up" ? found : found.reverse();
 }
 
-/** @param {string} ref @param {boolean} on */
-function mark(ref, on) {
-  const row = document.getElementById(ref);
-  row?.toggleAttribute("data-lifted", on);
-  if (row) find(".row-handle", row)?.setAttribute("aria-pressed", String(on));
+/**
+ * @typedef {object} Held
+ * @property {string} name
+ * @property {(order: string[]) => string[]} start the order that is seen, before it is moved
+ * @property {(order: string[], verb: "up" | "down") => string[]} moved
+ * @property {(order: string[]) => string} said
+ * @property {() => string} place
+ * @property {() => void} focus
+ * @property {(on: boolean) => void} mark
+ */
+
+/** @param {string} ref @param {(ref: string, order: string[]) => string} said @returns {Held} */
+function heldRow(ref, said) {
+  const element = () => document.getElementById(ref);
+  // In the view by family, a model moves within its own.
+  const mates = () => {
+    const own = families(seen()).get(element()?.dataset.family ?? "") ?? [];
+    return shown.grouped ? own : seen();
+  };
+  return {
+    name: ref,
+    start: (order) => (shown.grouped ? byFamily(order) : order),
+    moved: (order, verb) => shared(order, moved(mates(), new Set([ref]), verb)),
+    said: (order) => said(ref, order),
+    place: () => place(ref),
+    ...handled(element),
+  };
 }
 
-/** @param {string} ref */
-function focus(ref) {
-  const row = document.getElementById(ref);
-  const handle = row && find(".row-handle", row);
-  handle?.focus();
-  row?.scrollIntoView({ block: "nearest" });
+/** @param {string} name @param {(name: string, order: string[]) => string} said @returns {Held} */
+function heldFamily(name, said) {
+  const names = (/** @type {string[]} */ order) => [...families(order).keys()];
+  return {
+    name,
+    start: (order) => byFamily(order),
+    moved: (order, verb) =>
+      byFamily(order, shared(names(order), moved(seenFamilies(), new Set([name]), verb))),
+    said: (order) => said(name, order),
+    place: () => `place ${names(shown.order).indexOf(name) + 1} of ${names(shown.order).length} families`,
+    ...handled(() => find(`.family[data-of="${CSS.escape(name)}"]`)),
+  };
+}
+
+/** @param {() => HTMLElement | null} element */
+function handled(element) {
+  const handle = () => find(".row-handle", element() ?? document.createElement("i"));
+  return {
+    focus: () => {
+      handle()?.focus();
+      element()?.scrollIntoView({ block: "nearest" });
+    },
+    mark: (/** @type {boolean} */ on) => {
+      element()?.toggleAttribute("data-lifted", on);
+      handle()?.setAttribute("aria-pressed", String(on));
+    },
+  };
+}
+
+/** The families as they stand on the page. @param {HTMLElement} list */
+function drawn(list) {
+  return all(".family", list).map((block) => block.dataset.of ?? "");
 }

@@ -177,6 +177,7 @@ function tools(answer, act) {
         item("Retry with another model", () => act("other")),
         item("Copy as curl", () => act("curl")),
         item("Copy as Python", () => act("python")),
+        answer.requestId && route(answer.requestId),
       ),
     ),
   );
@@ -221,6 +222,9 @@ const button = (text, onclick) => h("button", { class: "button", type: "button",
 
 /** @param {string} text @param {() => void} onclick */
 const item = (text, onclick) => h("button", { class: "menu-item", type: "button", onclick }, text);
+
+/** Each attempt with its times, on the page Chain. @param {string} id */
+const route = (id) => h("a", { class: "menu-item", href: `/chain?request=${encodeURIComponent(id)}` }, "See its route");
 
 /** @param {string} drawing @param {string} label @param {() => void} onclick */
 const small = (drawing, label, onclick) =>

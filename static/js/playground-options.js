@@ -57,15 +57,25 @@ export function check(options) {
     if (!(error instanceof BadOption)) throw error;
     [wrong, said] = [error.field, error.message];
   }
-  for (const input of inputs) {
-    const bad = input.name === wrong;
-    input.setAttribute("aria-invalid", String(bad));
-    const place = find(`#o-${input.name}-said`);
-    if (!place) continue;
-    place.textContent = bad ? said : "";
-    place.hidden = !bad;
-  }
+  for (const input of inputs) complain(input, input.name === wrong ? said : "");
   return wrong === "";
+}
+
+/** @param {HTMLElement & {name: string}} input @param {string} said "" when all is well */
+function complain(input, said) {
+  input.setAttribute("aria-invalid", String(said !== ""));
+  const place = find(`#o-${input.name}-said`);
+  if (!place) return;
+  place.textContent = said;
+  place.hidden = said === "";
+}
+
+/** Say at a field what the server, or a provider, has against it. @param {string} param as errors name it @param {string} message */
+export function refuse(param, message) {
+  const head = param.split(/[.[]/)[0];
+  const name = head === "response_format" ? "schema" : head;
+  const input = inputs.find((one) => one.name === name);
+  if (input) complain(input, message);
 }
 
 /** Open the rail at the field that is wrong. */

@@ -24,6 +24,7 @@
  * @property {Call[]} calls
  * @property {"streaming" | "done" | "stopped" | "broken" | "failed"} state
  * @property {string} [why] what went wrong, in words
+ * @property {string} [param] the field of the request that was refused
  * @property {string} [via] who answered
  * @property {Attempt[]} attempts
  * @property {string[]} resumed who went on after a break within the stream
@@ -53,6 +54,7 @@
  *
  * @typedef {object} Conversation
  * @property {string} id
+ * @property {string} [rev] of what was kept last
  * @property {number} at epoch seconds
  * @property {Options} options
  * @property {{text: string, images: string[]}} draft
@@ -60,6 +62,7 @@
  */
 
 const PREFIX = "playground.conversation.";
+const REVISION = "playground.revision.";
 const CURRENT = "playground.current";
 const LONGEST_TITLE = 60;
 
@@ -77,9 +80,13 @@ export const defaults = () => ({
 
 /** @param {Options} [options] @returns {Conversation} */
 export function fresh(options = defaults()) {
-  const id = `${Date.now().toString(36)}-${Math.random().toString(36).slice(2, 8)}`;
-  return { id, at: Date.now() / 1000, options: { ...options }, draft: { text: "", images: [] }, turns: [] };
+  return { id: newId(), at: Date.now() / 1000, options: { ...options }, draft: { text: "", images: [] }, turns: [] };
 }
+
+const newId = () => `${Date.now().toString(36)}-${Math.random().toString(36).slice(2, 8)}`;
+
+/** Where it is kept, as other tabs are told. @param {string} id */
+export const keyOf = (id) => PREFIX + id;
 
 /** The one that this tab shows, or the last that any tab showed. @returns {Conversation} */
 export function current() {
@@ -87,12 +94,17 @@ export function current() {
   return (id && load(id)) || fresh();
 }
 
-/** @param {string} id @returns {Conversation | null} */
-export function load(id) {
+/**
+ * @param {string} id
+ * @param {{live?: boolean}} [options] `live`: another tab may be at work on it
+ * @returns {Conversation | null}
+ */
+export function load(id, { live = false } = {}) {
   try {
     const found = JSON.parse(read(PREFIX + id) ?? "null");
     if (!found?.id || !Array.isArray(found.turns)) return null;
     const whole = { ...fresh(), ...found, options: { ...defaults(), ...found.options } };
+    if (live) return whole;
     for (const answer of whole.turns.flatMap((/** @type {Turn} */ turn) => turn.answers)) {
       if (answer.state !== "streaming") continue;
       answer.state = "broken";
@@ -132,10 +144,15 @@ export function setCurrent({ id }) {
 }
 
 /**
+ * Two tabs may have gone on with the same conversation: the later one keeps its own from then on,
+ * so that nothing of either is lost.
  * @param {Conversation} conversation
  * @returns {"saved" | "without images" | "not saved"}
  */
 export function save(conversation) {
+  const kept = read(REVISION + conversation.id);
+  if (kept !== null && kept !== conversation.rev) conversation.id = newId();
+  conversation.rev = newId();
   if (write(conversation)) return "saved";
   const bare = structuredClone(conversation);
   for (const turn of bare.turns) if (turn.user) turn.user.images = [];
@@ -146,12 +163,14 @@ export function save(conversation) {
 /** @param {string} id */
 export function remove(id) {
   localStorage.removeItem(PREFIX + id);
+  localStorage.removeItem(REVISION + id);
 }
 
 /** @param {Conversation} conversation */
 function write(conversation) {
   try {
     localStorage.setItem(PREFIX + conversation.id, JSON.stringify(conversation));
+    localStorage.setItem(REVISION + conversation.id, conversation.rev ?? "");
     return true;
   } catch {
     return false;

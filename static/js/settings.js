@@ -1,10 +1,11 @@
-/** The page Settings: each control saves at once, with Undo. */
+/** The page Settings: each control saves at once, with Undo; other tabs follow. */
 
-import { ApiError, del, post, send } from "./lib/api.js";
+import { del, post } from "./lib/api.js";
 import { ask, askPassword } from "./lib/dialog.js";
 import { all, fill, find, h, on } from "./lib/dom.js";
-import { tellTimes } from "./lib/live.js";
 import { toast } from "./lib/toast.js";
+import { startImport } from "./settings-import.js";
+import { changing, follow } from "./settings-live.js";
 
 const ORIGINS = {
   here: "Set here",
@@ -34,6 +35,7 @@ function setValue(form, value) {
 /** @param {HTMLElement} form @param {any} row */
 function show(form, row) {
   form.dataset.value = row.value;
+  form.dataset.mark = `${row.origin} ${row.value}`;
   setValue(form, row.value);
   complain(form, "");
   const origin = find(".set-origin", form);
@@ -60,11 +62,16 @@ function complain(form, text) {
  * @param {boolean} [isUndo]
  */
 async function save(form, value, isUndo = false) {
+  // The row may have been drawn anew since an Undo was offered.
+  form = document.getElementById(form.id) ?? form;
   const url = `/api/settings/values/${form.dataset.setting}`;
   form.setAttribute("aria-busy", "true");
   try {
-    const { row, before } = value === null ? await del(url) : await post(url, { value });
-    show(form, row);
+    const { row, before } = await changing(async () => {
+      const answer = await (value === null ? del(url) : post(url, { value }));
+      show(form, answer.row);
+      return answer;
+    });
     if (isUndo) toast("Undone.");
     else toast(value === null ? `${row.label} is back to ${row.fallback}.` : `${row.label} is saved.`, { undo: () => save(form, before, true) });
   } catch (/** @type {any} */ error) {
@@ -95,19 +102,11 @@ on(document, "submit", "[data-setting]", (event, form) => {
 
 /* ---- Client tokens ---- */
 
-async function renewTokens() {
-  const answer = await send("GET", "/settings/tokens");
-  const page = new DOMParser().parseFromString(await answer.text(), "text/html");
-  const list = page.getElementById("token-list");
-  if (list) find("#token-list")?.replaceWith(list);
-  tellTimes();
-}
-
 on(document, "submit", "[data-new-token]", async (event, form) => {
   event.preventDefault();
   const input = /** @type {HTMLInputElement} */ (find(".input", form));
   try {
-    const { token } = await post("/api/settings/tokens", { name: input.value });
+    const { token } = await changing(() => post("/api/settings/tokens", { name: input.value }));
     complain(form, "");
     input.value = "";
     const text = find("#token-text");
@@ -117,7 +116,6 @@ on(document, "submit", "[data-new-token]", async (event, form) => {
       box.hidden = false;
       box.scrollIntoView({ block: "nearest" });
     }
-    await renewTokens();
   } catch (/** @type {any} */ error) {
     complain(form, error.message);
     input.focus();
@@ -132,13 +130,12 @@ on(document, "submit", "[data-revoke]", async (event, form) => {
     text: "Programs that use this token are refused from then on. It cannot be taken back.",
     action: "Revoke",
     danger: true,
-    submit: () => post(`/api/settings/tokens/${revoke}/revoke`, {}),
+    submit: () => changing(() => post(`/api/settings/tokens/${revoke}/revoke`, {})),
   });
   if (!done) return;
   toast(`${name} is revoked.`);
   const box = find("#new-token");
   if (box) box.hidden = true;
-  await renewTokens();
 });
 
 /* ---- Theme: frame.js sets it; the form is for pages without scripts ---- */
@@ -160,63 +157,14 @@ on(document, "submit", "[data-ask-password]", async (event, form) => {
   field.value = given;
   form.append(field);
   /** @type {HTMLFormElement} */ (form).submit();
+  toast(form.dataset.waiting ?? "The download begins.");
   field.remove();
 });
-
-const text = /** @type {HTMLTextAreaElement | null} */ (find("#import-text"));
-const plan = find("#import-plan");
-const apply = find("[data-import-apply]");
-
-function forgetPlan() {
-  if (plan) plan.hidden = true;
-  if (apply) apply.hidden = true;
-}
-text?.addEventListener("input", forgetPlan);
-
-/** @param {{changes: {what: string, before: string, after: string}[], passed_over: string[]}} found */
-function showPlan({ changes, passed_over }) {
-  if (!plan || !apply) return;
-  const rows = changes.map((c) =>
-    h("li", null, h("strong", null, c.what), " ", h("span", { class: "quiet" }, c.before), " → ", h("span", null, c.after)),
-  );
-  fill(
-    plan,
-    rows.length ? h("ul", { class: "changes" }, rows) : h("p", null, "Nothing would change."),
-    passed_over.length > 0 && h("p", { class: "label" }, "Passed over"),
-    passed_over.length > 0 && h("ul", { class: "passed-over" }, passed_over.map((said) => h("li", null, said))),
-  );
-  plan.hidden = false;
-  apply.hidden = !rows.length;
-}
-
-on(document, "submit", "[data-import]", async (event, form) => {
-  event.preventDefault();
-  const isSure = /** @type {SubmitEvent} */ (event).submitter === apply;
-  try {
-    const body = { text: text?.value ?? "", apply: isSure };
-    const found = await post("/api/settings/import", body);
-    importComplaint("");
-    if (!isSure) return showPlan(found);
-    location.hash = "configuration";
-    location.reload();
-  } catch (/** @type {any} */ error) {
-    forgetPlan();
-    if (error instanceof ApiError && error.param === "text") importComplaint(error.message);
-    else toast(error.message, { bad: true });
-  }
-});
-
-/** @param {string} message */
-function importComplaint(message) {
-  const said = find("#import-said");
-  if (said) {
-    fill(said, message);
-    said.hidden = !message;
-  }
-  text?.setAttribute("aria-invalid", String(Boolean(message)));
-}
 
 // A browser that goes back may show what was typed before, not what is so.
 for (const form of all("[data-setting]")) {
   if (find(".complaint:not([hidden])", form) === null) setValue(form, form.dataset.value ?? "");
 }
+
+startImport();
+follow();

@@ -14,9 +14,9 @@ export class ApiError extends Error {
   /**
    * @param {number} status
    * @param {string} message
-   * @param {{code?: string | null, param?: string | null, retryAfter?: number | null}} [more]
+   * @param {{code?: string | null, param?: string | null, retryAfter?: number | null, requestId?: string | null}} [more]
    */
-  constructor(status, message, { code = null, param = null, retryAfter = null } = {}) {
+  constructor(status, message, { code = null, param = null, retryAfter = null, requestId = null } = {}) {
     super(message);
     this.name = "ApiError";
     this.status = status;
@@ -25,6 +25,8 @@ export class ApiError extends Error {
     this.param = param;
     /** Seconds. */
     this.retryAfter = retryAfter;
+    /** Under which the server's log, and `explain`, know it. */
+    this.requestId = requestId;
   }
 }
 
@@ -111,11 +113,12 @@ async function refusal(response) {
   const said = await response.json().catch(() => null);
   if (said?.csrf_token) remember(said.csrf_token);
   const wait = Number(response.headers.get("Retry-After"));
-  return new ApiError(
-    response.status,
-    said?.error?.message ?? `The server answered ${response.status} ${response.statusText}.`.trim(),
-    { code: said?.error?.code, param: said?.error?.param, retryAfter: wait || null },
-  );
+  const requestId = response.headers.get("X-Request-Id");
+  const words = said?.error?.message ?? `The server answered ${response.status} ${response.statusText}.`.trim();
+  // What nobody expected is looked up in the log, so its id has to be seen.
+  const message = response.status === 500 && requestId ? `${words} (${requestId})` : words;
+  const { code, param } = said?.error ?? {};
+  return new ApiError(response.status, message, { code, param, retryAfter: wait || null, requestId });
 }
 
 /* ---- The session ---- */
