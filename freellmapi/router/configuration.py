@@ -67,6 +67,8 @@ class Configuration:
         self.clients: Mapping[bytes, ClientToken] = MappingProxyType({})
         """Live client tokens by digest."""
         self.problems: tuple[str, ...] = ()
+        self.env_keys = given.env_keys
+        """(provider, variable, label) of the keys in the environment that files name."""
         self.snapshot = self._load()
 
     def refresh(self) -> bool:
@@ -104,6 +106,7 @@ class Configuration:
         problems = list(self.given.problems)
         catalog = self._catalog(problems)
         stored = self._keys.all()
+        self.env_keys = tuple(dict.fromkeys((*self.given.env_keys, *self._config.env_keys())))
         settings, unusable = RouterSettings().merged(self.given.settings)
         settings, unusable_too = settings.merged(self._config.settings())
         problems += [*unusable, *unusable_too]
@@ -130,7 +133,7 @@ class Configuration:
         steps: list[Callable[[Catalog], Catalog]] = [
             *(_adding(name, definition) for name, definition in custom.items()),
             *(_discovered(name, document) for name, document in self._config.discovered().items()),
-            *(_limiting(override) for override in given.limits),
+            *(_limiting(override) for override in (*given.limits, *self._config.limits())),
         ]
         for step in steps:
             try:
@@ -154,14 +157,14 @@ class Configuration:
         return chosen + [(m.ref, False) for m in catalog.models if m.ref not in named]
 
     def _live_keys(self, catalog: Catalog, stored: tuple[StoredKey, ...]) -> Iterator[LiveKey]:
-        keyed = {key.provider for key in stored} | {
-            provider for provider, _, _ in self.given.env_keys
-        }
+        keyed = {key.provider for key in stored} | {provider for provider, _, _ in self.env_keys}
         for key in stored:
             if key.provider in catalog.providers:
                 yield _live(key)
-        taken = {var for _, var, _ in self.given.env_keys}
-        for provider, variable, label in self.given.env_keys:
+        taken = {var for _, var, _ in self.env_keys}
+        for provider, variable, label in self.env_keys:
+            if provider not in catalog.providers:
+                continue
             missing = "" if self.given.env_key(variable) else f"{variable} is not set"
             yield LiveKey(ENV + variable, provider, label or variable, not missing, missing)
         for provider_id, definition in catalog.providers.items():

@@ -17,6 +17,8 @@ from freellmapi.storage.db import Database
 
 log = logging.getLogger(__name__)
 
+_LIMITS, _ENV_KEYS, _LAST_IMPORT = "limits", "env_keys", "last_import"
+
 
 @dataclass(frozen=True, slots=True)
 class ChainRow:
@@ -108,6 +110,37 @@ class ConfigStore:
     def delete_discovered(self, provider: str) -> bool:
         """Whether there was anything."""
         return self._delete(tables.discovered, provider)
+
+    def limits(self) -> tuple[dict[str, Any], ...]:
+        """Caps of the owner's own accounts, as entries of ``[[limits]]``."""
+        return tuple(self._document(_LIMITS, ()))
+
+    def put_limits(self, entries: Iterable[Mapping[str, Any]]) -> None:
+        """Replaces them all."""
+        self._put_document(_LIMITS, [dict(entry) for entry in entries])
+
+    def env_keys(self) -> tuple[tuple[str, str, str], ...]:
+        """(provider, variable, label) of keys that stand in the environment."""
+        return tuple((p, variable, label) for p, variable, label in self._document(_ENV_KEYS, ()))
+
+    def put_env_keys(self, entries: Iterable[tuple[str, str, str]]) -> None:
+        """Replaces them all."""
+        self._put_document(_ENV_KEYS, list(entries))
+
+    def last_import(self) -> dict[str, Any] | None:
+        """How what was imported last is taken back; None when nothing is to be."""
+        found: dict[str, Any] | None = self._document(_LAST_IMPORT, None)
+        return found
+
+    def put_last_import(self, document: Mapping[str, Any] | None) -> None:
+        self._put_document(_LAST_IMPORT, document)
+
+    def _document(self, name: str, otherwise: object) -> Any:
+        return self._documents(tables.documents).get(name, otherwise)
+
+    def _put_document(self, name: str, document: object) -> None:
+        with self._write() as connection:
+            _replace(connection, tables.documents, name, document)
 
     @contextmanager
     def _write(self) -> Iterator[Connection]:

@@ -6,7 +6,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,9 @@ from freellmapi.storage import migrations
 BUSY_TIMEOUT_MS = 5_000
 
 _WRITES = "freellmapi_writes"
+
+_whole: ContextVar[tuple[object, Connection | None]] = ContextVar("whole", default=(None, None))
+"""The database and the transaction that its writes are part of, see ``Database.as_one``."""
 
 
 class DatabaseUnavailable(Exception):
@@ -55,12 +59,30 @@ class Database:
     @contextmanager
     def begin(self) -> Iterator[Connection]:
         """A write transaction: committed at the end of the block, rolled back on an error."""
+        whose, joined = _whole.get()
+        if joined is not None and whose is self:
+            with joined.begin_nested():
+                yield joined
+            return
         connection = self.engine.connect().execution_options(**{_WRITES: True})
         with connection, connection.begin():
             yield connection
 
-    def connect(self) -> Connection:
+    @contextmanager
+    def as_one(self) -> Iterator[None]:
+        """What this thread reads and writes within is one transaction: all of it or nothing."""
+        with self.begin() as connection:
+            token = _whole.set((self, connection))
+            try:
+                yield
+            finally:
+                _whole.reset(token)
+
+    def connect(self) -> AbstractContextManager[Connection]:
         """A connection to read from; a write on it may find the database locked."""
+        whose, joined = _whole.get()
+        if joined is not None and whose is self:
+            return nullcontext(joined)
         return self.engine.connect()
 
     def migrate(self) -> None:

@@ -259,6 +259,10 @@ MIGRATIONS: tuple[Migration, ...] = (
             ){keyed}""",
         ),
     ),
+    Migration(
+        "009-documents",
+        ("CREATE TABLE documents (name TEXT PRIMARY KEY, document TEXT NOT NULL)",),
+    ),
 )
 
 

@@ -105,6 +105,14 @@ discovered = Table(
     Column("document", Text, nullable=False),
 )
 
+#: What else the owner has set, see ``config.py``: a document by its name.
+documents = Table(
+    "documents",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("document", Text, nullable=False),
+)
+
 requests = Table(
     "requests",
     metadata,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from dataclasses import fields
+from io import BytesIO
 from pathlib import Path
 
 import pytest
@@ -203,6 +204,112 @@ def test_an_import_is_shown_first_and_then_made(owner: Visitor, services: Servic
     assert services.keys.find("groq", SECRET) is not None
     again = owner.send("/api/settings/import", {"text": IMPORTED}).get_json()
     assert again["changes"] == []
+
+
+def test_an_import_is_taken_back_as_a_whole_and_nothing_else_is(
+    owner: Visitor, services: Services
+) -> None:
+    assert owner.send("/api/settings/import/undo", {}).status_code == 409
+    owner.send("/api/settings/values/max_wait", {"value": 4})
+    chain = services.config.chain()
+    owner.send("/api/settings/import", {"text": IMPORTED, "apply": True})
+    owner.send("/api/settings/values/patience", {"value": 2})
+    page = owner.get("/settings").get_data(as_text=True)
+    assert "4 changes were imported" in page
+    assert SECRET not in str(services.config.last_import())
+    assert owner.send("/api/settings/import/undo", {}).get_json() == {"undone": 4}
+    assert services.config.settings() == {"max_wait": 4, "patience": 2}
+    assert services.config.chain() == chain
+    assert services.config.custom_providers() == {}
+    assert services.keys.all() == ()
+    assert owner.send("/api/settings/import/undo", {}).status_code == 409
+
+
+def test_an_import_that_fails_on_its_way_leaves_nothing_behind(
+    owner: Visitor, services: Services
+) -> None:
+    database = services.database
+    with database.begin() as connection:
+        connection.exec_driver_sql(
+            "CREATE TRIGGER refuse BEFORE INSERT ON settings BEGIN SELECT raise(ABORT, 'no'); END"
+        )
+    assert owner.send("/api/settings/import", {"text": IMPORTED, "apply": True}).status_code >= 500
+    assert services.config.custom_providers() == {}
+    assert services.keys.all() == ()
+    assert services.config.chain() == ()
+    assert services.config.last_import() is None
+
+
+CAPS = """
+[[limits]]
+provider = "lab"
+rpd = 50
+[[limits]]
+provider = "lab"
+model = "alpha"
+rpm = 5
+[[limits]]
+provider = "nobody"
+rpm = 5
+[[keys]]
+provider = "lab"
+key = "env:LAB_ONE"
+label = "one"
+[[keys]]
+provider = "lab"
+key = "env:LAB_TWO"
+[[keys]]
+provider = "lab"
+key = "env:ENCRYPTION_KEY"
+"""
+
+
+def test_limits_and_keys_of_the_environment_are_imported_too(
+    owner: Visitor, services: Services
+) -> None:
+    found = owner.send("/api/settings/import", {"text": CAPS}).get_json()
+    assert [(c["what"], c["after"]) for c in found["changes"]] == [
+        ("key of lab", "env:LAB_ONE, which is not set yet"),
+        ("key of lab", "env:LAB_TWO, which is not set yet"),
+        ("limits of lab", "rpd 50"),
+        ("limits of lab/alpha", "rpm 5"),
+    ]
+    said = " ".join(found["passed_over"])
+    assert "ENCRYPTION_KEY is not named after lab" in said
+    assert "no provider 'nobody'" in said
+    owner.send("/api/settings/import", {"text": CAPS, "apply": True})
+    snapshot = services.configuration.snapshot
+    assert snapshot.catalog.providers["lab"].account_limits.rpd == 50
+    assert snapshot.catalog.by_ref["lab/alpha"].limits.rpm == 5
+    assert [key.id for key in snapshot.keys["lab"]] == ["env:LAB_ONE", "env:LAB_TWO"]
+    assert owner.send("/api/settings/import", {"text": CAPS}).get_json()["changes"] == []
+    exported = parse_text(owner.get("/settings/export").get_data(as_text=True))
+    assert [dict(entry) for entry in exported.limits] == [
+        {"provider": "lab", "rpd": 50},
+        {"provider": "lab", "model": "alpha", "rpm": 5},
+    ]
+    assert [key.key for key in exported.keys] == ["env:LAB_ONE", "env:LAB_TWO"]
+    assert "rpd 50" in owner.get("/settings").get_data(as_text=True)
+    owner.send("/api/settings/import/undo", {})
+    assert (services.config.limits(), services.config.env_keys()) == ((), ())
+
+
+def test_a_file_is_taken_without_a_script(owner: Visitor, services: Services) -> None:
+    owner.get("/settings")
+    form = {
+        "csrf_token": owner.token,
+        "file": (BytesIO(b"\xef\xbb\xbf[settings]\nmax_wait = 3\n"), "a.toml"),
+    }
+    shown = owner.client.post("/settings/import", data=form).get_data(as_text=True)
+    assert "max_wait" in shown and "Nothing would change" not in shown
+    form = {"csrf_token": owner.token, "file": (BytesIO(b"\xff\xfe\x00"), "a.toml")}
+    refused = owner.client.post("/settings/import", data=form)
+    assert refused.status_code == 422
+    assert "not text in UTF-8" in refused.get_data(as_text=True)
+    owner.post("/settings/import", text="[settings]\nmax_wait = 3\n", sure="yes")
+    assert settings_of(services).max_wait == 3
+    owner.post("/settings/import/undo")
+    assert settings_of(services) == RouterSettings()
 
 
 def test_what_is_no_toml_is_said_at_the_text(owner: Visitor) -> None:

@@ -5,10 +5,14 @@ from __future__ import annotations
 import sqlite3
 from pathlib import Path
 
+import pytest
+
 from freellmapi.storage import backup
 from freellmapi.storage.config import ConfigStore
 from freellmapi.storage.db import Database
 from freellmapi.storage.keys import KeyStore
+
+PATIENCE = 60.0
 
 
 def test_the_copy_holds_what_is_committed_and_no_secret(
@@ -19,8 +23,9 @@ def test_the_copy_holds_what_is_committed_and_no_secret(
     config.put_settings({"max_wait": 3})
     assert backup.can_be_copied(database)
     with database.begin():  # Another write is under way.
-        copied = backup.copy(database)
-    with copied:
+        copying = backup.Copying(database)
+        assert copying.wait(PATIENCE)
+    with copying.take() as copied:
         contents = copied.read()
     assert secret.encode() not in contents
     path = tmp_path / "copy.db"
@@ -33,5 +38,18 @@ def test_the_copy_holds_what_is_committed_and_no_secret(
 
 
 def test_nothing_stays_beside_the_database(database: Database, tmp_path: Path) -> None:
-    backup.copy(database).close()
+    copying = backup.Copying(database)
+    assert copying.wait(PATIENCE)
+    copying.discard()
+    assert not list((tmp_path / "data").glob("backup-*"))
+
+
+def test_a_copy_that_fails_says_so(database: Database, tmp_path: Path) -> None:
+    (file,) = (tmp_path / "data").glob("*.db")
+    database.close()
+    file.write_bytes(b"no database at all" * 400)
+    copying = backup.Copying(database)
+    assert copying.wait(PATIENCE)
+    with pytest.raises(sqlite3.DatabaseError):
+        copying.take()
     assert not list((tmp_path / "data").glob("backup-*"))

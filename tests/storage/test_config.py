@@ -10,6 +10,7 @@ from sqlalchemy.exc import IntegrityError
 
 from freellmapi.storage.config import ChainRow, ConfigStore
 from freellmapi.storage.db import Database
+from freellmapi.storage.keys import DuplicateKey, KeyStore
 
 
 def test_settings_keep_their_json_values(config: ConfigStore) -> None:
@@ -98,3 +99,32 @@ def test_what_was_discovered_is_kept_by_provider_and_a_new_version(config: Confi
     assert config.version() > before
     assert config.delete_discovered("groq")
     assert not config.delete_discovered("groq")
+
+
+def test_further_documents_are_kept_and_read_back(config: ConfigStore) -> None:
+    assert (config.limits(), config.env_keys(), config.last_import()) == ((), (), None)
+    before = config.version()
+    config.put_limits([{"provider": "groq", "rpm": 5}])
+    config.put_env_keys([("groq", "GROQ_TWO", "two")])
+    config.put_last_import({"at": 1.0})
+    assert config.limits() == ({"provider": "groq", "rpm": 5},)
+    assert config.env_keys() == (("groq", "GROQ_TWO", "two"),)
+    assert config.last_import() == {"at": 1.0}
+    assert config.version() > before
+
+
+def test_writes_as_one_are_seen_within_and_kept_or_lost_together(
+    config: ConfigStore, keys: KeyStore, database: Database
+) -> None:
+    with pytest.raises(RuntimeError), database.as_one():
+        config.put_settings({"a": 1})
+        keys.add("groq", "gsk_one")
+        assert config.settings() == {"a": 1}
+        raise RuntimeError
+    assert config.settings() == {} and keys.all() == ()
+    with database.as_one():
+        config.put_settings({"a": 1})
+        stored = keys.add("groq", "gsk_one")
+        with pytest.raises(DuplicateKey):
+            keys.add("groq", "gsk_one")
+    assert config.settings() == {"a": 1} and keys.all() == (stored,)

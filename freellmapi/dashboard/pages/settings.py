@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime, timezone
-from typing import IO, Any
+from typing import Any
 
 from flask import (
     Blueprint,
@@ -30,19 +30,29 @@ from freellmapi.dashboard.pages import settings_routing as routing
 from freellmapi.dashboard.pages import settings_tokens as tokens
 from freellmapi.dashboard.pages.settings_page import NO_ANSWER, Answer, settings_page
 from freellmapi.dashboard.pages.settings_toml import exported
-from freellmapi.services import services
+from freellmapi.dashboard.pages.settings_undo import undo
+from freellmapi.services import Services, services
 from freellmapi.storage import backup
+from freellmapi.storage.backup import Copying
 
 bp = Blueprint("settings", __name__)
 
 TOML = "application/toml"
 _BLOCK = 256 * 1024
+_PROMPT = 5.0
+"""Seconds in which a copy of the database is whole, unless it is a big one."""
 _YEAR = 365 * 86_400
 
 
 @bp.get("/settings")
 def page() -> ResponseReturnValue:
     return _page(NO_ANSWER)
+
+
+@bp.get("/api/settings/version")
+def version() -> Response:
+    """What an open tab asks every second: whether anything was written."""
+    return json_response({"version": str(services().configuration.snapshot.version)})
 
 
 # ---- Settings of the router ----
@@ -144,11 +154,27 @@ def bring_in() -> Response:
     return json_response({"changes": changes, "passed_over": found.passed_over})
 
 
+@bp.post("/api/settings/import/undo")
+def take_back() -> Response:
+    return json_response({"undone": undo(services())})
+
+
+@bp.post("/settings/import/undo")
+def take_back_form() -> ResponseReturnValue:
+    return _done(lambda: undo(services()), "text", "The import is taken back.", "configuration")
+
+
 @bp.post("/settings/import")
 def bring_in_form() -> ResponseReturnValue:
     text = _field("text")
+    try:
+        text = _chosen_file() or text
+    except GatewayError as exc:
+        return _refused(exc, "text", {"text": text})
     if "sure" in request.form:
-        return _done(lambda: imports.bring_in(services(), text), "configuration", "Imported.")
+        return _done(
+            lambda: imports.bring_in(services(), text), "text", "Imported.", "configuration"
+        )
     try:
         return _page(Answer({}, {"text": text}, plan=imports.plan(services(), text)))
     except GatewayError as exc:
@@ -177,13 +203,16 @@ def _refused(exc: GatewayError, field: str, typed: Mapping[str, str]) -> Respons
     return _page(Answer({field: exc.message}, typed), exc.status)
 
 
-def _done(job: Callable[[], object], name: str, said: str) -> ResponseReturnValue:
+def _done(
+    job: Callable[[], object], name: str, said: str, section: str = ""
+) -> ResponseReturnValue:
+    """``name`` is the field at which a refusal is shown, ``section`` what is gone back to."""
     try:
         job()
     except GatewayError as exc:
-        return _refused(exc, name, {name: _field("value")})
+        return _refused(exc, name, {name: _field("value") or _field(name)})
     flash(said)
-    return redirect(url_for("settings.page", _anchor=name))
+    return redirect(url_for("settings.page", _anchor=section or name))
 
 
 def _confirmed(form: str, job: Callable[[], Response]) -> ResponseReturnValue:
@@ -210,19 +239,23 @@ def _backup() -> Response:
     parts = services()
     if not backup.can_be_copied(parts.database):
         raise GatewayError(409, "Only a SQLite database is copied here.", code="not_sqlite")
-    copied = parts.off_hub(lambda: backup.copy(parts.database))
-    size = copied.seek(0, 2)
-    copied.seek(0)
-    response = Response(_blocks(copied), mimetype="application/vnd.sqlite3")
-    response.call_on_close(copied.close)
-    response.content_length = size
+    copying = parts.off_hub(lambda: backup.Copying(parts.database))
+    response = Response(_copied(parts, copying), mimetype="application/vnd.sqlite3")
+    response.call_on_close(copying.discard)
+    if parts.off_hub(lambda: copying.wait(_PROMPT)):
+        # Mostly: what goes wrong is then said on the page, and the browser knows the size.
+        response.content_length = copying.take().seek(0, 2)
     return _download(response, "db")
 
 
-def _blocks(file: IO[bytes]) -> Iterator[bytes]:
-    with file:
-        while block := file.read(_BLOCK):
-            yield block
+def _copied(parts: Services, copying: Copying) -> Iterator[bytes]:
+    """Begins when the copy is whole, however long that takes: the download waits, not a job."""
+    while not parts.off_hub(lambda: copying.wait(_PROMPT)):
+        continue
+    file = copying.take()
+    file.seek(0)
+    while block := file.read(_BLOCK):
+        yield block
 
 
 def _download(response: Response, ending: str) -> Response:
@@ -234,6 +267,11 @@ def _download(response: Response, ending: str) -> Response:
 
 def _body() -> dict[str, Any]:
     return parse_json(request.get_data())
+
+
+def _chosen_file() -> str:
+    given = request.files.get("file")
+    return imports.decoded(given.read(4 * imports.LONGEST)) if given and given.filename else ""
 
 
 def _field(name: str) -> str:

@@ -1,4 +1,4 @@
-"""A configuration file brought in: what would change, then the change."""
+"""A configuration file brought in: what would change, then the change, in one piece."""
 
 from __future__ import annotations
 
@@ -8,28 +8,20 @@ from typing import Any
 
 from freellmapi.core.errors import GatewayError
 from freellmapi.dashboard.in_force import in_force
+from freellmapi.dashboard.pages import settings_import_limits as limits
+from freellmapi.dashboard.pages.settings_import_keys import keys
 from freellmapi.dashboard.pages.settings_routing import shown
+from freellmapi.dashboard.pages.settings_undo import Change, Found, remember
 from freellmapi.providers.catalog import NO_KEY, STORED_KEY, load_catalog, with_custom
 from freellmapi.providers.catalog_fields import CatalogError
-from freellmapi.router.config_file import ConfigFile, ConfigKey, parse_text
+from freellmapi.router.config_file import ConfigFile, parse_text
 from freellmapi.router.settings import RouterSettings
 from freellmapi.services import Services
 from freellmapi.storage.config import ChainRow
 from freellmapi.storage.keys import DuplicateKey
-from freellmapi.storage.vault import mask
 
 LONGEST = 500_000
-MASKED = "••••"
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """One line of the preview."""
-
-    what: str
-    before: str
-    after: str
-    apply: Callable[[], object]
+NO_FILE = "Choose a file, or paste a configuration."
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,57 +33,82 @@ class Plan:
 
 def plan(parts: Services, text: str) -> Plan:
     """What the text would change. ``GatewayError`` 422 at ``text``."""
-    if not text.strip():
-        raise _wrong("Paste a configuration.")
-    if len(text) > LONGEST:
-        raise _wrong(f"This is longer than {LONGEST:,} characters: no configuration is.")
-    try:
-        file = parse_text(text)
-    except ValueError as exc:
-        raise _wrong(f"This is not TOML: {exc}.") from exc
+    file = _read(text)
     return parts.off_hub(lambda: _planned(parts, file))
 
 
-def bring_in(parts: Services, text: str) -> int:
-    """Makes the changes; how many there were."""
-    changes = plan(parts, text).changes
+def bring_in(parts: Services, text: str) -> tuple[str, ...]:
+    """Makes all the changes or none, and remembers how to take them back: what changed."""
+    file = _read(text)
 
-    def write() -> int:
-        for change in changes:
-            change.apply()
-        return len(changes)
+    def write() -> tuple[str, ...]:
+        parts.configuration.refresh()
+        with parts.database.as_one():
+            changes = _planned(parts, file).changes
+            records = [change.apply() for change in changes]
+            if changes:
+                remember(parts, changes, records)
+        return tuple(change.what for change in changes)
 
-    return in_force(parts, write)
+    try:
+        return in_force(parts, write)
+    except DuplicateKey as exc:
+        said = f"{exc} Nothing was imported: look again what would change."
+        raise GatewayError(409, said, code="duplicate_key") from exc
+
+
+def decoded(data: bytes) -> str:
+    """The text of a file that was chosen. ``GatewayError`` 422 at ``text``."""
+    try:
+        return data[: 4 * LONGEST].decode("utf-8-sig")
+    except UnicodeDecodeError as exc:
+        raise _wrong("This file is not text in UTF-8, so it is no configuration.") from exc
+
+
+def _read(text: str) -> ConfigFile:
+    if not text.strip():
+        raise _wrong(NO_FILE)
+    if len(text) > LONGEST:
+        raise _wrong(f"This is longer than {LONGEST:,} characters: no configuration is.")
+    try:
+        return parse_text(text)
+    except ValueError as exc:
+        raise _wrong(f"This is not TOML: {exc}.") from exc
 
 
 def _planned(parts: Services, file: ConfigFile) -> Plan:
     passed_over = list(file.problems)
     changes = [
         *_providers(parts, file, passed_over),
-        *_keys(parts, file, passed_over),
+        *keys(parts, file, passed_over),
+        *limits.changes(parts, file, passed_over),
         *_chain(parts, file, passed_over),
         *_settings(parts, file, passed_over),
     ]
-    if file.limits:
-        passed_over.append(
-            "Limits of your own are read from the file that FREELLMAPI_CONFIG names, not from here."
-        )
     return Plan(tuple(changes), tuple(dict.fromkeys(passed_over)))
 
 
-def _settings(parts: Services, file: ConfigFile, passed_over: list[str]) -> Iterator[Change]:
+def _settings(parts: Services, file: ConfigFile, passed_over: list[str]) -> Found:
     now = parts.configuration.snapshot.settings
     _, problems = RouterSettings().merged(file.settings)
     passed_over += problems
+    stored = parts.config.settings()
     for name, value in file.settings.items():
         if RouterSettings().merged({name: value})[1] or getattr(now, name) == value:
             continue
+        record = {"setting": name, "before": stored.get(name)}
         before = shown(getattr(now, name))
-        yield Change(name, before, shown(value), _setting(parts, {name: value}))
+        yield Change(name, before, shown(value), _setting(parts, {name: value}, record))
 
 
-def _setting(parts: Services, values: Mapping[str, Any]) -> Callable[[], object]:
-    return lambda: parts.config.put_settings(values)
+def _setting(
+    parts: Services, values: Mapping[str, Any], record: dict[str, Any]
+) -> Callable[[], dict[str, Any]]:
+    def put() -> dict[str, Any]:
+        parts.config.put_settings(values)
+        return record
+
+    return put
 
 
 def _chain(parts: Services, file: ConfigFile, passed_over: list[str]) -> Iterator[Change]:
@@ -109,36 +126,16 @@ def _chain(parts: Services, file: ConfigFile, passed_over: list[str]) -> Iterato
         return
     others = [e.model.ref for e in snapshot.chain if e.model.ref not in set(wanted)]
     rows = [ChainRow(ref, True) for ref in wanted] + [ChainRow(ref, False) for ref in others]
-    yield Change("chain", _models(now), _models(wanted), lambda: parts.config.put_chain(rows))
+
+    def put() -> dict[str, Any]:
+        before = [[row.ref, row.enabled] for row in parts.config.chain()]
+        parts.config.put_chain(rows)
+        return {"chain": before}
+
+    yield Change("chain", _models(now), _models(wanted), put)
 
 
-def _keys(parts: Services, file: ConfigFile, passed_over: list[str]) -> Iterator[Change]:
-    providers = set(parts.configuration.snapshot.catalog.providers)
-    providers |= {str(p["id"]) for p in file.providers}
-    for key in file.keys:
-        name = key.label or key.provider
-        if key.variable is not None:
-            if not parts.configuration.given.env_key(key.variable):
-                passed_over.append(f"The key {name} is to come from {key.variable}: set it there.")
-        elif MASKED in key.key:
-            passed_over.append(f"The key {name} is masked.")
-        elif key.provider not in providers:
-            passed_over.append(f"The key {name} is of {key.provider}, which is not known here.")
-        elif parts.keys.find(key.provider, key.key) is None:
-            yield Change(f"key of {key.provider}", "none", mask(key.key), _key(parts, key))
-
-
-def _key(parts: Services, key: ConfigKey) -> Callable[[], object]:
-    def add() -> None:
-        try:
-            parts.keys.add(key.provider, key.key, key.label)
-        except DuplicateKey:
-            return  # It stands there twice.
-
-    return add
-
-
-def _providers(parts: Services, file: ConfigFile, passed_over: list[str]) -> Iterator[Change]:
+def _providers(parts: Services, file: ConfigFile, passed_over: list[str]) -> Found:
     built_in = load_catalog()
     stored = parts.config.custom_providers()
     from_file = {str(p["id"]): _definition(p) for p in parts.configuration.given.providers}
@@ -153,11 +150,18 @@ def _providers(parts: Services, file: ConfigFile, passed_over: list[str]) -> Ite
             continue
         before = str((from_file | stored).get(id, {}).get("base_url", "none"))
         after = str(definition.get("base_url", ""))
-        yield Change(f"endpoint {id}", before, after, _provider(parts, id, definition))
+        record = {"provider": id, "before": stored.get(id)}
+        yield Change(f"endpoint {id}", before, after, _provider(parts, id, definition, record))
 
 
-def _provider(parts: Services, id: str, definition: Mapping[str, Any]) -> Callable[[], object]:
-    return lambda: parts.config.put_custom_provider(id, definition)
+def _provider(
+    parts: Services, id: str, definition: Mapping[str, Any], record: dict[str, Any]
+) -> Callable[[], dict[str, Any]]:
+    def put() -> dict[str, Any]:
+        parts.config.put_custom_provider(id, definition)
+        return record
+
+    return put
 
 
 def _definition(entry: Mapping[str, Any]) -> dict[str, Any]:

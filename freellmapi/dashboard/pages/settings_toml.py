@@ -29,7 +29,7 @@ def exported(parts: Services, in_full: bool) -> str:
     ]
     for id, definition in providers.items():
         lines += _table("providers", {"id": id} | _without_secret(definition))
-    for limit in given.limits:
+    for limit in (*given.limits, *parts.config.limits()):
         lines += _table("limits", limit)
     return "\n".join([*lines, ""])
 
@@ -83,7 +83,7 @@ def _keys(parts: Services, in_full: bool) -> Iterator[str]:
         except VaultError:
             continue  # Nobody can read it any more, here or there.
         yield from _table("keys", fields | {"key": secret})
-    for provider, variable, label in parts.configuration.given.env_keys:
+    for provider, variable, label in parts.configuration.env_keys:
         yield from _table("keys", {"provider": provider, "key": f"env:{variable}", "label": label})
 
 
