@@ -15,7 +15,7 @@ from pathlib import Path
 import orjson
 from sqlalchemy import func, select
 
-from bench.seed import KEYS_EACH, PROVIDERS
+from bench.seed import usual
 from freellmapi.core.catalog import Catalog
 from freellmapi.core.clock import SystemClock
 from freellmapi.dashboard.analytics import overview
@@ -75,11 +75,11 @@ def _recent(database: Database, filters: Filters) -> bytes:
 
 
 def restored(database: Database, now: float) -> None:
-    catalog = load_catalog()
+    catalog, spread = load_catalog(), usual()
     keys = [
-        LiveKey(str(place * KEYS_EACH + n + 1), provider)
-        for place, provider in enumerate(PROVIDERS)
-        for n in range(KEYS_EACH)
+        LiveKey(spread.key_id(provider, n), provider)
+        for provider in spread.providers
+        for n in range(spread.keys_each)
     ]
     snapshot = Snapshot.of(1, catalog, merged_chain(catalog, ()), keys, RouterSettings())
     log = RequestLog(database, SystemClock())

@@ -1,4 +1,4 @@
-"""``python -m bench.seed FILE``: a database with a month of traffic, for measuring pages on.
+"""``python -m bench.seed FILE``: a database with a month of traffic, for measuring figures on.
 
 Everything in it is made up, and the same for the same ``--rows`` and ``--until``.
 """
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-from freellmapi.core.catalog import Model
+from freellmapi.core.catalog import Catalog, Model
 from freellmapi.core.errors import ErrorKind
 from freellmapi.core.limits import Usage
 from freellmapi.core.route import Attempt
@@ -25,9 +25,6 @@ from freellmapi.storage.writer import Writer
 
 DAY = 86_400.0
 BATCH = 2_000
-PROVIDERS = ("groq", "google", "cerebras", "mistral", "openrouter", "github", "cohere", "nvidia")
-MODELS_EACH = 4
-KEYS_EACH = 2
 CLIENTS = (None, 1, 2, 3)
 
 _FAULTS = (
@@ -40,10 +37,41 @@ _FAULTS = (
 
 
 @dataclass(frozen=True, slots=True)
+class Spread:
+    """Over what the traffic goes. Key ids count up from 1, provider by provider."""
+
+    models: tuple[Model, ...]
+    providers: tuple[str, ...]
+    keys_each: int
+
+    def key_id(self, provider: str, n: int) -> str:
+        """Of the provider's key number ``n``, from 0."""
+        return str(self.providers.index(provider) * self.keys_each + n + 1)
+
+    @classmethod
+    def of(cls, catalog: Catalog, providers: tuple[str, ...], each: int, keys_each: int) -> Spread:
+        """``each``: so many models of every provider, the first ones."""
+        models = tuple(
+            model
+            for provider in providers
+            for model in [m for m in catalog.models if m.provider == provider][:each]
+        )
+        return cls(models, providers, keys_each)
+
+
+PROVIDERS = ("groq", "google", "cerebras", "mistral", "openrouter", "github", "cohere", "nvidia")
+
+
+def usual() -> Spread:
+    """A few providers of the shipped catalog."""
+    return Spread.of(load_catalog(), PROVIDERS, each=4, keys_each=2)
+
+
+@dataclass(frozen=True, slots=True)
 class Pool:
     """Who may be asked, each with its share of the traffic and its usual latency."""
 
-    models: tuple[Model, ...]
+    spread: Spread
     weights: tuple[float, ...]
     seconds: tuple[float, ...]
 
@@ -63,10 +91,12 @@ def main() -> None:
     print(f"{written:,} requests in {time.perf_counter() - started:.0f} s: {given.file}")
 
 
-def fill(database: Database, rows: int, since: float, until: float) -> int:
+def fill(
+    database: Database, rows: int, since: float, until: float, over: Spread | None = None
+) -> int:
     """Writes the rows just as the log does, but many in a transaction; how many."""
     writer = Writer(database.engine)
-    made = requests(rows, since, until, random.Random(rows))
+    made = requests(rows, since, until, random.Random(rows), over)
     first = 1
     while batch := list(islice(made, BATCH)):
         numbered = list(enumerate(batch, first))
@@ -84,29 +114,25 @@ def fill(database: Database, rows: int, since: float, until: float) -> int:
     return first - 1
 
 
-def requests(rows: int, since: float, until: float, rng: random.Random) -> Iterator[LoggedRequest]:
+def requests(
+    rows: int, since: float, until: float, rng: random.Random, over: Spread | None = None
+) -> Iterator[LoggedRequest]:
     """Evenly spread over the time, so that every hour has its share of everything."""
-    pool = _pool(rng)
+    pool = _pool(over or usual(), rng)
     step = (until - since) / rows
     for n in range(rows):
         yield _request(n, since + n * step, pool, rng)
 
 
-def _pool(rng: random.Random) -> Pool:
-    catalog = load_catalog()
-    models = tuple(
-        model
-        for provider in PROVIDERS
-        for model in [m for m in catalog.models if m.provider == provider][:MODELS_EACH]
-    )
-    weights = tuple(rng.paretovariate(1.2) for _ in models)
-    return Pool(models, weights, tuple(rng.lognormvariate(0.2, 0.6) for _ in models))
+def _pool(over: Spread, rng: random.Random) -> Pool:
+    weights = tuple(rng.paretovariate(1.2) for _ in over.models)
+    return Pool(over, weights, tuple(rng.lognormvariate(0.2, 0.6) for _ in over.models))
 
 
 def _request(n: int, at: float, pool: Pool, rng: random.Random) -> LoggedRequest:
     attempts: list[Attempt] = []
     started = at
-    for number in rng.choices(range(len(pool.models)), pool.weights, k=4):
+    for number in rng.choices(range(len(pool.spread.models)), pool.weights, k=4):
         attempt = _attempt(pool, number, started, rng)
         attempts.append(attempt)
         started += attempt.duration
@@ -137,8 +163,8 @@ def _request(n: int, at: float, pool: Pool, rng: random.Random) -> LoggedRequest
 
 
 def _attempt(pool: Pool, number: int, started: float, rng: random.Random) -> Attempt:
-    model = pool.models[number]
-    key_id = str(PROVIDERS.index(model.provider) * KEYS_EACH + rng.randrange(KEYS_EACH) + 1)
+    model = pool.spread.models[number]
+    key_id = pool.spread.key_id(model.provider, rng.randrange(pool.spread.keys_each))
     if rng.random() < 0.15:
         (kind, status, _) = rng.choices(_FAULTS, [weight for _, _, weight in _FAULTS])[0]
         return Attempt(

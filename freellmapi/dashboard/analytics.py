@@ -6,45 +6,41 @@ Everything is of one period, so that headline, series and tables agree to the la
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 
 from freellmapi.core.catalog import Catalog
 from freellmapi.dashboard import breakdown, periods
-from freellmapi.dashboard.periods import Range, Step
+from freellmapi.dashboard.periods import Range
 from freellmapi.dashboard.prices import Costs, price_list
 from freellmapi.dashboard.queries import names
+from freellmapi.dashboard.reading import Finished, Stepped, Whole, stepped, whole
 from freellmapi.dashboard.report import Figure, Headline, Overview, Series
 from freellmapi.storage.db import Database
 from freellmapi.storage.histogram import percentile, unpacked
-from freellmapi.storage.rollups import Latencies, Rollups, Sums, Totals
+from freellmapi.storage.rollups import Latencies, Rollups, Totals
 
 
-@dataclass(frozen=True, slots=True)
-class _Part:
-    """What was read of one period."""
-
-    totals: tuple[Totals, ...]
-    pace: Latencies
-
-
-def overview(database: Database, catalog: Catalog, over: Range, zone: str, now: float) -> Overview:
+def overview(
+    database: Database,
+    catalog: Catalog,
+    over: Range,
+    zone: str,
+    now: float,
+    finished: Finished | None = None,
+) -> Overview:
     """All of it, read at one moment. ``periods.UnknownZone`` for a zone that is none.
 
-    Blocks for some ten milliseconds: call it off the hub.
+    Blocks for some ten milliseconds, the first time of a quarter for some hundred: call it
+    off the hub. ``finished`` is what an earlier call has read.
     """
+    finished = finished or Finished()
     place = periods.zone_of(zone)
     steps = periods.steps(over, place, now)
-    hours = [step.hours for step in steps]
-    whole = (hours[0][0], hours[-1][1])
-    earlier = periods.before(over, place, now)
     with Rollups(database).reading(now) as sums:
-        paces = sums.paces(hours)
-        part = _Part(sums.totals(whole), sum(paces, Latencies()))
-        before = _Part(sums.totals(earlier), *sums.paces([earlier]))
-        by_model = sums.latencies(whole)
-        clients = sums.clients(whole)
+        read = stepped(sums, [step.hours for step in steps], finished)
+        before = whole(sums, periods.before(over, place, now), finished)
         named = names(sums.connection)
-        series = _series(sums, steps, paces)
+    part = Whole(read.totals, sum(read.paces, Latencies()))
+    by_model = read.by_model
     costs = Costs(catalog, price_list())
     return Overview(
         range=over,
@@ -52,16 +48,16 @@ def overview(database: Database, catalog: Catalog, over: Range, zone: str, now: 
         step_hours=over.step_hours,
         until=now,
         headline=_headline(part, before, costs),
-        series=series,
+        series=_series(read, [step.at for step in steps]),
         providers=breakdown.providers(part.totals, by_model, catalog, costs),
         models=breakdown.models(part.totals, by_model, costs),
         keys=breakdown.keys(part.totals, named, costs),
-        clients=breakdown.clients(clients, named),
+        clients=breakdown.clients(read.clients, named),
         saved=costs.saved(part.totals),
     )
 
 
-def _headline(part: _Part, before: _Part, costs: Costs) -> Headline:
+def _headline(part: Whole, before: Whole, costs: Costs) -> Headline:
     def quantity(of: Callable[[Totals], int]) -> Figure:
         return _relative(sum(map(of, part.totals)), sum(map(of, before.totals)))
 
@@ -84,18 +80,17 @@ def _headline(part: _Part, before: _Part, costs: Costs) -> Headline:
     )
 
 
-def _series(sums: Sums, steps: Sequence[Step], paces: Sequence[Latencies]) -> Series:
-    hours = [step.hours for step in steps]
-    tallies, failed = sums.providers(hours), sums.failed(hours)
-    durations = [unpacked(pace.durations) for pace in paces]
+def _series(read: Stepped, steps: Sequence[float]) -> Series:
+    tallies, failed = read.tallies, read.failed
+    durations = [unpacked(pace.durations) for pace in read.paces]
     return Series(
-        at=tuple(step.at for step in steps),
+        at=tuple(steps),
         requests=_by_name(((t.name, t.step, t.requests) for t in tallies), len(steps)),
         tokens_in=_by_step(((t.step, t.prompt_tokens) for t in tallies), len(steps)),
         tokens_out=_by_step(((t.step, t.completion_tokens) for t in tallies), len(steps)),
         latency_p50=tuple(percentile(buckets, 50) for buckets in durations),
         latency_p95=tuple(percentile(buckets, 95) for buckets in durations),
-        first_token_p50=tuple(_percentile(pace.first_tokens, 50) for pace in paces),
+        first_token_p50=tuple(_percentile(pace.first_tokens, 50) for pace in read.paces),
         errors=_by_name(((f.kind, f.step, f.n) for f in failed if f.whole), len(steps)),
         faults=_by_name(((f.kind, f.step, f.n) for f in failed if not f.whole), len(steps)),
     )

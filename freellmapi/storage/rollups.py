@@ -20,7 +20,18 @@ from freellmapi.storage.db import Database
 from freellmapi.storage.recording import COUNTED, COUNTERS, DAY, HOUR, TALLIED, hour_of
 from freellmapi.storage.sums import Counted, Failed, Latencies, Tally, Totals
 
-__all__ = ["DAY", "HOUR", "Counted", "Failed", "Latencies", "Rollups", "Sums", "Tally", "Totals"]
+__all__ = [
+    "DAY",
+    "HOUR",
+    "Counted",
+    "Failed",
+    "Hours",
+    "Latencies",
+    "Rollups",
+    "Sums",
+    "Tally",
+    "Totals",
+]
 
 Hours = tuple[int, int]
 """The hours that begin from the first epoch second on and before the second one; whole."""
@@ -66,7 +77,8 @@ class Sums:
 
     def __init__(self, connection: Connection, folded: int) -> None:
         self.connection = connection
-        self._today = folded - folded % DAY
+        self.today = folded - folded % DAY
+        """When the day began (UTC) that is not over; epoch seconds."""
 
     def totals(self, hours: Hours) -> tuple[Totals, ...]:
         """One value for each provider, model and key that occurs."""
@@ -84,8 +96,9 @@ class Sums:
             .order_by(*(parts.c[name] for name in group))
         )
         return tuple(
-            Totals(provider, model, key_id, *sums)
-            for provider, model, key_id, *sums in self.connection.execute(query).all()
+            # PostgreSQL sums whole numbers as decimals.
+            Totals(provider, model, key_id, *map(int, sums), duration)
+            for provider, model, key_id, *sums, duration in self.connection.execute(query).all()
         )
 
     def latencies(self, hours: Hours) -> dict[tuple[str, str], Latencies]:
@@ -173,7 +186,7 @@ class Sums:
     ) -> list[ColumnElement[bool]]:
         """The whole days of a period and the hours at its edges, each as a condition."""
         since, until = hours
-        first, last = -(-since // DAY) * DAY, min(until // DAY * DAY, self._today)
+        first, last = -(-since // DAY) * DAY, min(until // DAY * DAY, self.today)
         if first >= last:
             return [and_(span == HOUR, start >= since, start < until)]
         pieces = [(HOUR, since, first), (DAY, first, last), (HOUR, last, until)]

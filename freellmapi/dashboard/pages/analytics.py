@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from flask import Blueprint, Response, render_template, request
+from flask import Blueprint, Response, current_app, render_template, request
 from flask.typing import ResponseReturnValue
 
 from freellmapi.api.render import json_response
@@ -15,11 +15,14 @@ from freellmapi.dashboard.pages.analytics_page import (
     kind_state,
     mark,
 )
+from freellmapi.dashboard.reading import Finished
 from freellmapi.dashboard.recent import csv_rows
 from freellmapi.services import Services, services
 
 bp = Blueprint("analytics", __name__)
 bp.add_app_template_filter(kind_state)
+
+EXTENSION = "freellmapi.analytics"
 
 
 @bp.get("/analytics")
@@ -57,7 +60,8 @@ def _asked() -> Asked:
 def _shown() -> AnalyticsPage:
     parts, asked = services(), _asked()
     quota, snapshot = parts.gateway.meter.read(), parts.configuration.snapshot
-    return parts.off_hub(lambda: analytics_page(parts, snapshot, quota, asked))
+    finished: Finished = current_app.extensions.setdefault(EXTENSION, Finished())
+    return parts.off_hub(lambda: analytics_page(parts, snapshot, quota, asked, finished))
 
 
 def _off_hub(parts: Services, rows: Iterator[str]) -> Iterator[str]:

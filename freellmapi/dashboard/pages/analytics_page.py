@@ -13,6 +13,7 @@ from freellmapi.dashboard.pages.analytics_charts import Chart, charts
 from freellmapi.dashboard.pages.analytics_quota import CapLine, cap_lines
 from freellmapi.dashboard.periods import Range
 from freellmapi.dashboard.queries import Filters
+from freellmapi.dashboard.reading import Finished
 from freellmapi.dashboard.recent import Entry, Page, page
 from freellmapi.dashboard.report import Figure, Line, Overview
 from freellmapi.router.quota import Quota
@@ -116,12 +117,13 @@ def mark(parts: Services) -> str:
 
 
 def analytics_page(
-    parts: Services, snapshot: Snapshot, quota: Quota, asked: Asked
+    parts: Services, snapshot: Snapshot, quota: Quota, asked: Asked, finished: Finished
 ) -> AnalyticsPage:
     """Reads the database some ten milliseconds long: to be run off the hub."""
     now = parts.clock.now()
     current = mark(parts)
-    shown = overview(parts.database, snapshot.catalog, asked.range, asked.zone, now)
+    catalog = snapshot.catalog
+    shown = overview(parts.database, catalog, asked.range, asked.zone, now, finished)
     lines = getattr(shown, f"{asked.by.value}s")
     before = int(asked.before) if asked.before else None
     found = queries.recent(parts.database, asked.filters(now), before, PAGE)
@@ -131,7 +133,7 @@ def analytics_page(
         mark=current,
         overview=shown,
         tiles=_tiles(shown),
-        charts=charts(shown, asked, snapshot.catalog),
+        charts=charts(shown, asked, catalog),
         caps=cap_lines(quota),
         lines=lines[:MOST_LINES],
         more_lines=max(0, len(lines) - MOST_LINES),
