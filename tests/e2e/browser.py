@@ -15,6 +15,7 @@ from playwright.sync_api import (
     BrowserContext,
     ConsoleMessage,
     Page,
+    StorageState,
     ViewportSize,
     sync_playwright,
 )
@@ -83,6 +84,16 @@ class Person:
     def _on_console(self, message: ConsoleMessage) -> None:
         if message.type in ("error", "warning"):
             self.complaints.append(f"{message.type}: {message.text} ({message.location})")
+
+
+def logged_in(browser: Browser, server: Server) -> StorageState:
+    """To be given to any ``Person`` as ``storage_state``: one login serves many tests."""
+    person = Person(browser, server)
+    person.log_in()
+    person.page.wait_for_url("**/keys")
+    state = person.context.storage_state()
+    person.close()
+    return state
 
 
 def shot(page: Page, name: str, *, full: bool = False) -> Path:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 import pytest
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import Browser, StorageState, expect
 
 from bench.seed import fill, requests
 from freellmapi.storage.db import Database
@@ -35,12 +35,6 @@ SHIFTS = """new Promise((done) => {
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with harness.launched() as browser:
-        yield browser
-
-
-@pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A server that has been used for a month."""
     folder = tmp_path_factory.mktemp("analytics")
@@ -56,10 +50,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 @pytest.fixture
-def person(browser: Browser, server: Server) -> Iterator[Person]:
-    person = Person(browser, server, timezone_id="Asia/Kolkata")
-    person.log_in()
-    person.page.wait_for_url("**/keys")
+def person(browser: Browser, server: Server, login: StorageState) -> Iterator[Person]:
+    person = Person(browser, server, timezone_id="Asia/Kolkata", storage_state=login)
     yield person
     person.close()
     assert person.complaints == []

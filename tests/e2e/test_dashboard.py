@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 import pytest
-from playwright.sync_api import Browser, ViewportSize, expect
+from playwright.sync_api import Browser, StorageState, ViewportSize, expect
 
 from tests.e2e import browser as harness
 from tests.e2e.browser import DESKTOP, PASSWORD, PHONE, Person, axe, shot, too_wide
@@ -23,12 +23,6 @@ CAPS = {"rpm": 30, "rpd": 1000, "tpd": 3_000_000}
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with harness.launched() as browser:
-        yield browser
-
-
-@pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A server with an account."""
     folder = tmp_path_factory.mktemp("dashboard")
@@ -38,10 +32,9 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 @pytest.fixture
-def person(browser: Browser, server: Server) -> Iterator[Person]:
-    person = Person(browser, server)
-    person.log_in()
-    person.page.wait_for_url("**/keys")
+def person(browser: Browser, server: Server, login: StorageState) -> Iterator[Person]:
+    person = Person(browser, server, storage_state=login)
+    person.page.goto("/keys")
     yield person
     person.close()
     assert person.complaints == []
