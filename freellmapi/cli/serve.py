@@ -44,7 +44,9 @@ def serve(session: Session, write_key: bool) -> None:
         write_encryption_key(session.settings, dotenv_path())
         del session.settings
     settings = session.settings
-    check_port(settings.host, settings.port)
+    # Under systemd's socket activation the port is taken already, for us.
+    if "LISTEN_FDS" not in settings.environ:
+        check_port(settings.host, settings.port)
     preflight(settings)
     session.show(
         {"url": settings.url, "api": f"{settings.url}/v1"},
