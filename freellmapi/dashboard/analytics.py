@@ -15,7 +15,7 @@ from freellmapi.dashboard.queries import names
 from freellmapi.dashboard.reading import Finished, Stepped, Whole, stepped, whole
 from freellmapi.dashboard.report import Figure, Headline, Overview, Series
 from freellmapi.storage.db import Database
-from freellmapi.storage.histogram import percentile, unpacked
+from freellmapi.storage.histogram import percentiles
 from freellmapi.storage.rollups import Latencies, Rollups, Totals
 
 
@@ -82,14 +82,14 @@ def _headline(part: Whole, before: Whole, costs: Costs) -> Headline:
 
 def _series(read: Stepped, steps: Sequence[float]) -> Series:
     tallies, failed = read.tallies, read.failed
-    durations = [unpacked(pace.durations) for pace in read.paces]
+    durations = [percentiles(pace.durations, 50, 95) for pace in read.paces]
     return Series(
         at=tuple(steps),
         requests=_by_name(((t.name, t.step, t.requests) for t in tallies), len(steps)),
         tokens_in=_by_step(((t.step, t.prompt_tokens) for t in tallies), len(steps)),
         tokens_out=_by_step(((t.step, t.completion_tokens) for t in tallies), len(steps)),
-        latency_p50=tuple(percentile(buckets, 50) for buckets in durations),
-        latency_p95=tuple(percentile(buckets, 95) for buckets in durations),
+        latency_p50=tuple(p50 for p50, _ in durations),
+        latency_p95=tuple(p95 for _, p95 in durations),
         first_token_p50=tuple(_percentile(pace.first_tokens, 50) for pace in read.paces),
         errors=_by_name(((f.kind, f.step, f.n) for f in failed if f.whole), len(steps)),
         faults=_by_name(((f.kind, f.step, f.n) for f in failed if not f.whole), len(steps)),
@@ -112,7 +112,7 @@ def _by_name(counts: Iterable[tuple[str, int, int]], steps: int) -> Mapping[str,
 
 
 def _percentile(packed: int, p: float) -> float | None:
-    return percentile(unpacked(packed), p)
+    return percentiles(packed, p)[0]
 
 
 def _share(totals: Iterable[Totals], of: Callable[[Totals], int]) -> float | None:

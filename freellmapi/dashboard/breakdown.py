@@ -10,7 +10,7 @@ from freellmapi.core.catalog import Catalog
 from freellmapi.dashboard.names import Names
 from freellmapi.dashboard.prices import Costs
 from freellmapi.dashboard.report import Line
-from freellmapi.storage.histogram import percentile, unpacked
+from freellmapi.storage.histogram import percentiles
 from freellmapi.storage.rollups import Latencies, Tally, Totals
 
 Key = TypeVar("Key")
@@ -94,13 +94,9 @@ def _line(id: str, name: str, note: str, provider: str, of: Iterable[Totals], co
 
 def _timed(line: Line, paces: Iterable[Latencies]) -> Line:
     pace = sum(paces, Latencies())
-    durations = unpacked(pace.durations)
-    return replace(
-        line,
-        latency_p50=percentile(durations, 50),
-        latency_p95=percentile(durations, 95),
-        first_token_p50=percentile(unpacked(pace.first_tokens), 50),
-    )
+    p50, p95 = percentiles(pace.durations, 50, 95)
+    (first,) = percentiles(pace.first_tokens, 50)
+    return replace(line, latency_p50=p50, latency_p95=p95, first_token_p50=first)
 
 
 def _sorted(lines: Iterable[Line]) -> tuple[Line, ...]:

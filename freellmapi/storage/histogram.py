@@ -10,7 +10,9 @@ from __future__ import annotations
 import math
 import sys
 from array import array
+from bisect import bisect_left
 from collections.abc import Mapping
+from itertools import accumulate
 
 #: How far a percentile read from buckets may be from the true one, as a share of it.
 RELATIVE_ERROR = 0.05
@@ -45,7 +47,7 @@ def percentile(buckets: Mapping[int, int], p: float) -> float | None:
     for number in sorted(buckets):
         seen += buckets[number]
         if seen >= rank:
-            return SHORTEST * _GROWTH**number * 2 / (1 + _GROWTH) if number else SHORTEST
+            return _middle(number)
     return None
 
 
@@ -54,14 +56,31 @@ def packed(seconds: float) -> int:
     return 1 << _BITS * bucket(seconds)
 
 
+def percentiles(histogram: int, *ps: float) -> tuple[float | None, ...]:
+    """The same of a packed histogram, several at once: a page shows some hundred of them."""
+    up_to = list(accumulate(_lanes(histogram)))
+    if not up_to:
+        return (None,) * len(ps)
+    ranks = (max(1, math.ceil(up_to[-1] * p / 100)) for p in ps)
+    return tuple(_middle(bisect_left(up_to, rank)) for rank in ranks)
+
+
+def _middle(number: int) -> float:
+    return SHORTEST * _GROWTH**number * 2 / (1 + _GROWTH) if number else SHORTEST
+
+
 def unpacked(histogram: int) -> dict[int, int]:
     """Bucket to count, without the empty ones."""
+    return {number: n for number, n in enumerate(_lanes(histogram)) if n}
+
+
+def _lanes(histogram: int) -> array[int]:
     lanes = array(_LANE, b"")
     size = lanes.itemsize
     lanes.frombytes(histogram.to_bytes(_length(histogram, size), sys.byteorder))
     if sys.byteorder == "big":
         lanes.reverse()
-    return {number: n for number, n in enumerate(lanes) if n}
+    return lanes
 
 
 def to_bytes(histogram: int) -> bytes:

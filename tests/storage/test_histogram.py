@@ -16,6 +16,7 @@ from freellmapi.storage.histogram import (
     from_bytes,
     packed,
     percentile,
+    percentiles,
     to_bytes,
     unpacked,
 )
@@ -44,6 +45,15 @@ def test_what_is_shorter_than_a_millisecond_is_a_millisecond(seconds: float) -> 
 
 def test_nothing_measured_has_no_percentile() -> None:
     assert percentile({}, 50) is None
+    assert percentiles(0, 50, 95) == (None, None)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_packed_percentiles_are_those_of_the_buckets(seed: int) -> None:
+    rng = random.Random(seed)
+    whole = sum(packed(rng.lognormvariate(0, 2)) for _ in range(rng.randint(1, 300)))
+    asked = (0, 1, 50, 95, 100)
+    assert percentiles(whole, *asked) == tuple(percentile(unpacked(whole), p) for p in asked)
 
 
 @pytest.mark.parametrize("seconds", [LONGEST, LONGEST * 10, math.inf])
