@@ -17,6 +17,7 @@ CONFINED = {
     "flask": ("services.py", "app.py", "api", "dashboard", "views.py"),
     "sqlalchemy": ("storage", "dashboard/queries.py"),
     "geventhttpclient": ("providers/transport.py", "providers/origins.py"),
+    "redis": ("storage/shared.py",),
     "time": ("core/clock.py",),
 }
 

@@ -54,16 +54,32 @@ class Account(Counter):
             return now - sent_at > FRESH
         return sent_at < (self.day if seen.window in ("rpd", "tpd") else self.month).since
 
+    def is_news(self, seen: Observation, now: float, sent_at: float) -> bool:
+        """Whether ``observe`` would change more than when a limit was last seen."""
+        if seen.limit is not None and self.stated.is_news(seen.window, seen.limit, now):
+            return True
+        if seen.remaining is None or self._is_stale(seen, now, sent_at):
+            return False
+        if seen.remaining == 0 and seen.resets_in is not None and self.closed_until <= now:
+            return True
+        window = CAPS[seen.window]
+        cap: int | None = getattr(self.limits, window)
+        return cap is not None and self._missing(window, cap, seen.remaining, now) > 0
+
     def _counts_others(self, window: str, remaining: int, now: float) -> bool:
         """Count what others must have used; whether there was any, or may have been."""
         cap: int | None = getattr(self.limits, window)
         if cap is None:
             return True
+        missing = self._missing(window, cap, remaining, now)
+        if missing:
+            self.add_others(window, missing, now)
+        return missing > 0
+
+    def _missing(self, window: str, cap: int, remaining: int, now: float) -> int:
+        """What others must have used; 0 if that may be the difference of estimates."""
         missing = cap - self.used(window, now) - remaining
-        if missing <= (cap * SURPRISE if window in TOKENS else 0):
-            return False
-        self.add_others(window, missing, now)
-        return True
+        return missing if missing > (cap * SURPRISE if window in TOKENS else 0) else 0
 
     def is_idle(self, now: float) -> bool:
         """Whether forgetting this counter would give no headroom away."""

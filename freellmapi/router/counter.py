@@ -65,9 +65,9 @@ class Counter:
             return
         self.rolled = second
         if now >= self.day.ends_at:
-            self.day = self._period(*_day(second // QUARTER, zone))
+            self.day = self._period(*day_of(now, zone))
         if now >= self.month.ends_at:
-            self.month = self._period(*_month(second // QUARTER, zone))
+            self.month = self._period(*month_of(now, zone))
         slots, oldest = self.slots, second - MINUTE_SLOTS
         while slots:
             first = next(iter(slots))
@@ -159,6 +159,16 @@ class Counter:
                 left += 1
             most_requests, most_tokens = max(most_requests, requests), max(most_tokens, tokens)
         return most_requests, most_tokens
+
+
+def day_of(now: float, zone: str) -> tuple[float, float]:
+    """When the day began in ``zone``, and when it ends."""
+    return _day(int(now) // QUARTER, zone)
+
+
+def month_of(now: float, zone: str) -> tuple[float, float]:
+    """When the month began in ``zone``, and when it ends."""
+    return _month(int(now) // QUARTER, zone)
 
 
 # Midnights of all zones lie on quarters of an hour, so within one of them these are constant.

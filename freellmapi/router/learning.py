@@ -18,6 +18,8 @@ from freellmapi.router.counter import NEVER
 
 REMEMBERED = 86_400.0
 """Seconds for which a stated limit counts after it was last seen."""
+RENEWED = 3_600.0
+"""Seconds after which it is worth telling others that a limit was seen again."""
 
 CAPS: Mapping[str, str] = MappingProxyType(
     {
@@ -72,8 +74,12 @@ class StatedLimits:
 
     __slots__ = ("_seen",)
 
-    def __init__(self) -> None:
-        self._seen: dict[str, tuple[int, float]] = {}
+    def __init__(self, seen: Mapping[str, tuple[int, float]] | None = None) -> None:
+        self._seen: dict[str, tuple[int, float]] = dict(seen or {})
+
+    def same_as(self, other: StatedLimits) -> bool:
+        """Whether the same limits were seen, last at the same times."""
+        return self._seen == other._seen
 
     def note(self, window: str, limit: int, now: float) -> bool:
         """Whether this limit differs from the one seen last. One of 0 says nothing.
@@ -85,6 +91,11 @@ class StatedLimits:
         before = self._seen.get(window)
         self._seen[window] = (limit, now)
         return before is None or before[0] != limit
+
+    def is_news(self, window: str, limit: int, now: float) -> bool:
+        """Whether ``note`` of it would be of use: it differs, or was seen long ago."""
+        before = self._seen.get(window)
+        return limit >= 1 and (before is None or before[0] != limit or now > before[1] + RENEWED)
 
     def applied(self, limits: Limits, now: float) -> tuple[Limits, float]:
         """``limits`` with lower ones where they were stated, and until when that holds."""

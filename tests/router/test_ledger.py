@@ -17,7 +17,10 @@ from hypothesis import strategies as st
 from freellmapi.core.limits import Bucket, Limits, Usage
 from freellmapi.core.route import Reservation
 from freellmapi.router.counter import MINUTE_SLOTS, NEVER
-from freellmapi.router.ledger import Earlier, MemoryLedger
+from freellmapi.router.ledger import Earlier
+from tests.router.ledgers import LEDGERS, NewLedger, accounts, open_ids
+
+pytestmark = pytest.mark.parametrize("new_ledger", LEDGERS)
 
 NOON = 1_790_000_000.0
 
@@ -51,16 +54,18 @@ def held(reservation: Reservation | None) -> Reservation:
     ],
     ids=lambda value: str(value),
 )
-def test_each_cap_lets_so_many_calls_through(caps: dict[str, Any], calls: int, tokens: int) -> None:
-    ledger, b = MemoryLedger(), bucket(**caps)
+def test_each_cap_lets_so_many_calls_through(
+    new_ledger: NewLedger, caps: dict[str, Any], calls: int, tokens: int
+) -> None:
+    ledger, b = new_ledger(), bucket(**caps)
 
     taken = [ledger.reserve(b, tokens, NOON) for _ in range(calls + 2)]
 
     assert [r is not None for r in taken] == [True] * calls + [False] * 2
 
 
-def test_a_call_takes_from_all_buckets_or_from_none() -> None:
-    ledger = MemoryLedger()
+def test_a_call_takes_from_all_buckets_or_from_none(new_ledger: NewLedger) -> None:
+    ledger = new_ledger()
     model, account = bucket("model", rpm=10), bucket("account", rpm=1)
     held(ledger.reserve(model + account, 1, NOON))
 
@@ -70,8 +75,10 @@ def test_a_call_takes_from_all_buckets_or_from_none() -> None:
     assert left.left == 9
 
 
-def test_a_call_larger_than_the_cap_goes_only_when_nothing_else_is_in_the_window() -> None:
-    ledger, b = MemoryLedger(), bucket(tpm=100)
+def test_a_call_larger_than_the_cap_goes_only_when_nothing_else_is_in_the_window(
+    new_ledger: NewLedger,
+) -> None:
+    ledger, b = new_ledger(), bucket(tpm=100)
 
     held(ledger.reserve(b, 500, NOON))
 
@@ -92,9 +99,9 @@ def test_a_call_larger_than_the_cap_goes_only_when_nothing_else_is_in_the_window
     ids=["exact below", "exact above", "estimate below", "estimate above", "unknown", "not spent"],
 )
 def test_settling_corrects_what_was_reserved(
-    usage: Usage | None, spent: bool, requests: int, tokens: int
+    new_ledger: NewLedger, usage: Usage | None, spent: bool, requests: int, tokens: int
 ) -> None:
-    ledger, b = MemoryLedger(), bucket(rpm=10, rpd=10, tpm=1000, tpd=1000, concurrency=1)
+    ledger, b = new_ledger(), bucket(rpm=10, rpd=10, tpm=1000, tpd=1000, concurrency=1)
     reservation = held(ledger.reserve(b, 100, NOON))
 
     ledger.settle(reservation, usage, spent=spent)
@@ -105,8 +112,8 @@ def test_settling_corrects_what_was_reserved(
     assert ledger.reserve(b, 1, NOON + 1) is not None, "the call is no longer under way"
 
 
-def test_a_reservation_is_settled_once() -> None:
-    ledger, b = MemoryLedger(), bucket(rpm=10, concurrency=2)
+def test_a_reservation_is_settled_once(new_ledger: NewLedger) -> None:
+    ledger, b = new_ledger(), bucket(rpm=10, concurrency=2)
     first, _ = held(ledger.reserve(b, 1, NOON)), held(ledger.reserve(b, 1, NOON))
 
     for _ in range(3):
@@ -117,8 +124,8 @@ def test_a_reservation_is_settled_once() -> None:
     assert ledger.reserve(b, 1, NOON) is None
 
 
-def test_settling_after_midnight_leaves_the_new_day_alone() -> None:
-    ledger, b = MemoryLedger(), bucket(rpd=10, tpd=1000)
+def test_settling_after_midnight_leaves_the_new_day_alone(new_ledger: NewLedger) -> None:
+    ledger, b = new_ledger(), bucket(rpd=10, tpd=1000)
     late = at("2026-11-22T23:59:58", "UTC")
     reservation = held(ledger.reserve(b, 100, late))
     held(ledger.reserve(b, 100, late + 5))
@@ -139,9 +146,11 @@ def test_settling_after_midnight_leaves_the_new_day_alone() -> None:
     ],
     ids=["an ordinary day", "a day of 23 hours", "a day of 25 hours"],
 )
-def test_a_day_ends_at_midnight_where_the_provider_counts(start: str, reset: str) -> None:
+def test_a_day_ends_at_midnight_where_the_provider_counts(
+    new_ledger: NewLedger, start: str, reset: str
+) -> None:
     zone = "America/Los_Angeles"
-    ledger, b = MemoryLedger(), bucket(zone=zone, rpd=1)
+    ledger, b = new_ledger(), bucket(zone=zone, rpd=1)
     began, midnight = at(start, zone), at(reset, zone)
     held(ledger.reserve(b, 1, began))
 
@@ -150,8 +159,8 @@ def test_a_day_ends_at_midnight_where_the_provider_counts(start: str, reset: str
     assert ledger.reserve(b, 1, midnight) is not None
 
 
-def test_a_month_ends_at_its_last_midnight() -> None:
-    ledger, b = MemoryLedger(), bucket(zone="Europe/Berlin", tokens_per_month=100)
+def test_a_month_ends_at_its_last_midnight(new_ledger: NewLedger) -> None:
+    ledger, b = new_ledger(), bucket(zone="Europe/Berlin", tokens_per_month=100)
     held(ledger.reserve(b, 100, at("2026-12-30T12:00", "Europe/Berlin")))
 
     opens = ledger.opens_at(b, 100, at("2026-12-31T12:00", "Europe/Berlin"))
@@ -159,20 +168,20 @@ def test_a_month_ends_at_its_last_midnight() -> None:
     assert opens == at("2027-01-01T00:00", "Europe/Berlin")
 
 
-def test_a_cap_of_nothing_never_opens() -> None:
-    assert MemoryLedger().opens_at(bucket(rpm=0), 1, NOON) == NEVER
+def test_a_cap_of_nothing_never_opens(new_ledger: NewLedger) -> None:
+    assert new_ledger().opens_at(bucket(rpm=0), 1, NOON) == NEVER
 
 
-def test_pressure_is_that_of_the_tightest_window() -> None:
-    ledger, b = MemoryLedger(), bucket(rpm=10, tpd=100)
+def test_pressure_is_that_of_the_tightest_window(new_ledger: NewLedger) -> None:
+    ledger, b = new_ledger(), bucket(rpm=10, tpd=100)
     assert ledger.pressure(b, NOON) == 0
     held(ledger.reserve(b, 50, NOON))
     assert ledger.pressure(b, NOON) == 0.5
     assert ledger.pressure(bucket("free"), NOON) == 0
 
 
-def test_the_tightest_windows_are_shown() -> None:
-    ledger, b = MemoryLedger(), bucket(rpm=10, rpd=5, tpm=100, tpd=1000)
+def test_the_tightest_windows_are_shown(new_ledger: NewLedger) -> None:
+    ledger, b = new_ledger(), bucket(rpm=10, rpd=5, tpm=100, tpd=1000)
     held(ledger.reserve(b, 30, NOON))
 
     left = ledger.headroom(b, NOON)
@@ -182,8 +191,8 @@ def test_the_tightest_windows_are_shown() -> None:
     assert left.tokens[0].resets_at == int(NOON) + MINUTE_SLOTS
 
 
-def test_a_clock_that_goes_back_gives_no_headroom_away() -> None:
-    ledger, b = MemoryLedger(), bucket(rpm=2)
+def test_a_clock_that_goes_back_gives_no_headroom_away(new_ledger: NewLedger) -> None:
+    ledger, b = new_ledger(), bucket(rpm=2)
     held(ledger.reserve(b, 1, NOON))
     held(ledger.reserve(b, 1, NOON - 30))
     assert ledger.reserve(b, 1, NOON + 40) is None
@@ -204,9 +213,9 @@ def test_a_clock_that_goes_back_gives_no_headroom_away() -> None:
     ),
 )
 def test_it_opens_at_the_very_second_that_is_named(
-    calls: list[tuple[float, int]], wanted: int, caps: dict[str, Any]
+    new_ledger: NewLedger, calls: list[tuple[float, int]], wanted: int, caps: dict[str, Any]
 ) -> None:
-    ledger, b = MemoryLedger(), bucket(**caps)
+    ledger, b = new_ledger(), bucket(**caps)
     now = NOON
     for pause, tokens in calls:
         now += pause
@@ -240,8 +249,10 @@ STEPS = st.one_of(
 
 @settings(max_examples=100, deadline=None)
 @given(st.lists(STEPS, max_size=120))
-def test_no_interleaving_exceeds_a_window(steps: list[tuple[str, int]]) -> None:
-    ledger, b = MemoryLedger(), bucket(**CAPS)
+def test_no_interleaving_exceeds_a_window(
+    new_ledger: NewLedger, steps: list[tuple[str, int]]
+) -> None:
+    ledger, b = new_ledger(), bucket(**CAPS)
     now, calls = NOON, list[Counted]()
     for step, number in steps:
         under_way = [call for call in calls if call.open]
@@ -261,7 +272,7 @@ def test_no_interleaving_exceeds_a_window(steps: list[tuple[str, int]]) -> None:
             else:
                 ledger.settle(call.reservation, None, spent=False)
                 calls.remove(call)
-    assert len(ledger._counters["b"].slots) <= MINUTE_SLOTS if calls else True
+    assert len(accounts(ledger)["b"].slots) <= MINUTE_SLOTS if calls else True
 
 
 def assert_within_caps(calls: list[Counted], now: float) -> None:
@@ -274,17 +285,17 @@ def assert_within_caps(calls: list[Counted], now: float) -> None:
     assert sum(call.open for call in calls) <= CAPS["concurrency"]
 
 
-def test_memory_is_bounded_whatever_the_traffic() -> None:
-    ledger, b = MemoryLedger(), bucket(rpd=10**9)
+def test_memory_is_bounded_whatever_the_traffic(new_ledger: NewLedger) -> None:
+    ledger, b = new_ledger(), bucket(rpd=10**9)
     for n in range(5_000):
         ledger.settle(held(ledger.reserve(b, 1, NOON + n / 10)), Usage(1, 0), spent=True)
 
-    assert len(ledger._counters["b"].slots) <= MINUTE_SLOTS
-    assert not ledger._open
+    assert len(accounts(ledger)["b"].slots) <= MINUTE_SLOTS
+    assert not open_ids(ledger)
 
 
-def test_two_hundred_greenlets_never_pass_a_cap() -> None:
-    ledger, dice = MemoryLedger(), random.Random(7)
+def test_two_hundred_greenlets_never_pass_a_cap(new_ledger: NewLedger) -> None:
+    ledger, dice = new_ledger(), random.Random(7)
     b = bucket("model", rpm=50, tpm=3_000, concurrency=20) + bucket("account", rpd=40)
     under_way, most, taken = 0, 0, 0
 
@@ -310,8 +321,8 @@ def test_two_hundred_greenlets_never_pass_a_cap() -> None:
     assert taken == 40, "what was turned away for a moment left its headroom to others"
 
 
-def test_what_the_log_knows_is_counted_again() -> None:
-    ledger, b = MemoryLedger(), bucket(rpm=10, rpd=10, tpd=1000, requests_per_month=10)
+def test_what_the_log_knows_is_counted_again(new_ledger: NewLedger) -> None:
+    ledger, b = new_ledger(), bucket(rpm=10, rpd=10, tpd=1000, requests_per_month=10)
     second = int(NOON)
     minute = ((second - 70, 1, 10), (second - 61, 1, 10), (second - 5, 2, 200))
     ledger.restore(b[0], Earlier(minute, (5, 400), (9, 700)), NOON)
@@ -322,8 +333,8 @@ def test_what_the_log_knows_is_counted_again() -> None:
     assert [w.cap - w.left for w in left.tokens] == [400]
 
 
-def test_bookings_are_served_first_come_first_served() -> None:
-    ledger, b = MemoryLedger(), bucket(rpm=2, tpm=1000)
+def test_bookings_are_served_first_come_first_served(new_ledger: NewLedger) -> None:
+    ledger, b = new_ledger(), bucket(rpm=2, tpm=1000)
     for at in (NOON, NOON + 10):
         held(ledger.reserve(b, 1, at))
 
@@ -338,13 +349,13 @@ def test_bookings_are_served_first_come_first_served() -> None:
     assert ledger.reserve(b, 1, NOON + 72) is not None
 
 
-def test_a_booking_is_now_when_there_is_room_now() -> None:
-    ledger, b = MemoryLedger(), bucket(rpm=1)
+def test_a_booking_is_now_when_there_is_room_now(new_ledger: NewLedger) -> None:
+    ledger, b = new_ledger(), bucket(rpm=1)
     assert held(ledger.book(b, 1, NOON + 0.25, NOON + 5)).at == NOON + 0.25
 
 
-def test_a_small_call_may_go_before_a_large_one_that_waits() -> None:
-    ledger, b = MemoryLedger(), bucket(tpm=100)
+def test_a_small_call_may_go_before_a_large_one_that_waits(new_ledger: NewLedger) -> None:
+    ledger, b = new_ledger(), bucket(tpm=100)
     held(ledger.reserve(b, 80, NOON))
     assert held(ledger.book(b, 60, NOON + 5, NOON + 90)).at == NOON + 62
 
@@ -352,8 +363,8 @@ def test_a_small_call_may_go_before_a_large_one_that_waits() -> None:
     held(ledger.reserve(b, 20, NOON + 6))
 
 
-def test_a_booking_fits_every_bucket() -> None:
-    ledger = MemoryLedger()
+def test_a_booking_fits_every_bucket(new_ledger: NewLedger) -> None:
+    ledger = new_ledger()
     model, account = bucket("model", rpm=1), bucket("account", rpm=2)
     held(ledger.reserve(model + account, 1, NOON))
     held(ledger.reserve(account, 1, NOON + 5))
@@ -375,15 +386,17 @@ def test_a_booking_fits_every_bucket() -> None:
     ],
     ids=lambda value: str(value),
 )
-def test_what_nobody_can_promise_is_not_booked(caps: dict[str, int], latest: float) -> None:
-    ledger, b = MemoryLedger(), (Bucket("b", Limits(**caps)),)
+def test_what_nobody_can_promise_is_not_booked(
+    new_ledger: NewLedger, caps: dict[str, int], latest: float
+) -> None:
+    ledger, b = new_ledger(), (Bucket("b", Limits(**caps)),)
     ledger.reserve(b, 10, NOON)
 
     assert ledger.book(b, 10, NOON, NOON + latest) is None
 
 
-def test_places_past_midnight_are_those_of_the_new_day() -> None:
-    ledger, b = MemoryLedger(), bucket(rpm=1, rpd=2)
+def test_places_past_midnight_are_those_of_the_new_day(new_ledger: NewLedger) -> None:
+    ledger, b = new_ledger(), bucket(rpm=1, rpd=2)
     late = at("2026-11-22T23:59:30", "UTC")
     held(ledger.reserve(b, 1, late))
 

@@ -12,7 +12,9 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from freellmapi.core.limits import Bucket, Limits, Usage
 from freellmapi.core.route import Reservation
 from freellmapi.router.counter import MINUTE_SLOTS
-from freellmapi.router.ledger import Earlier, MemoryLedger
+from freellmapi.router.ledger import Earlier
+from tests.router import ledgers
+from tests.router.ledgers import NewLedger
 
 DAY = 86_400
 # A little before midnight, so that days end within a run.
@@ -38,9 +40,11 @@ class Call:
 
 
 class LedgerMachine(RuleBasedStateMachine):
+    new_ledger: NewLedger = staticmethod(ledgers.memory)
+
     def __init__(self) -> None:
         super().__init__()
-        self.ledger = MemoryLedger()
+        self.ledger = self.new_ledger()
         self.now = START
         self.calls: list[Call] = []
 
@@ -119,7 +123,7 @@ class LedgerMachine(RuleBasedStateMachine):
     @rule()
     def restart(self) -> None:
         """All calls are in the log; those under way at a crash are in none."""
-        self.ledger = MemoryLedger()
+        self.ledger = self.new_ledger()
         for bucket in {bucket for buckets in BUCKETS.values() for bucket in buckets}:
             calls = [c for c in self.calls if bucket in BUCKETS[c.which]]
             today = [c for c in calls if c.at // DAY == self.now // DAY]
@@ -146,8 +150,8 @@ class LedgerMachine(RuleBasedStateMachine):
 
     @invariant()
     def no_reservation_is_lost(self) -> None:
-        assert self.ledger._open == {c.reservation.id for c in self.calls if c.open}
-        for name, counter in self.ledger._counters.items():
+        assert ledgers.open_ids(self.ledger) == {c.reservation.id for c in self.calls if c.open}
+        for name, counter in ledgers.accounts(self.ledger).items():
             calls = [c for c in self.calls if name in (c.which, "account")]
             assert counter.in_flight == sum(c.open for c in calls)
             assert len(counter.slots) <= MINUTE_SLOTS + 201
@@ -176,5 +180,11 @@ def _fits(calls: list[Call], requests: int | None, tokens: int | None, more: int
     )
 
 
+class SharedLedgerMachine(LedgerMachine):
+    new_ledger: NewLedger = staticmethod(ledgers.shared)
+
+
 TestLedgerMachine = LedgerMachine.TestCase
 TestLedgerMachine.settings = settings(max_examples=100, stateful_step_count=60, deadline=None)
+TestSharedLedgerMachine = SharedLedgerMachine.TestCase
+TestSharedLedgerMachine.settings = settings(max_examples=40, stateful_step_count=40, deadline=None)
