@@ -1,5 +1,5 @@
 """The database: opened with a clear word about what is wrong, migrated, handed out in
-connections. SQLite by default; nothing in this layer's SQL keeps PostgreSQL out.
+connections. SQLite by default, else PostgreSQL.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlch
 from sqlalchemy.pool import NullPool
 
 from freellmapi.core.errors import SettingsError
-from freellmapi.storage import migrations
+from freellmapi.storage import migrations, postgres
 
 BUSY_TIMEOUT_MS = 5_000
 
@@ -51,14 +51,26 @@ class Database:
             anchor = _anchor(engine) if is_sqlite else None
             with engine.connect() as connection:
                 migrations.refuse_newer(connection)
+        except SettingsError:
+            engine.dispose()
+            raise
         except DBAPIError as exc:
             engine.dispose()
-            raise SettingsError(_reason(shown, str(exc.orig))) from exc
+            reason = _reason if is_sqlite else postgres.reason
+            raise SettingsError(reason(shown, str(exc.orig))) from exc
         return cls(engine, anchor)
 
+    @property
+    def is_sqlite(self) -> bool:
+        return self.engine.dialect.name == "sqlite"
+
     @contextmanager
-    def begin(self) -> Iterator[Connection]:
-        """A write transaction: committed at the end of the block, rolled back on an error."""
+    def begin(self, *, patient: bool = False) -> Iterator[Connection]:
+        """A write transaction: committed at the end of the block, rolled back on an error.
+
+        It is the only one of this kind at a time, among all processes. A ``patient`` one may
+        take as long as it needs.
+        """
         whose, joined = _whole.get()
         if joined is not None and whose is self:
             with joined.begin_nested():
@@ -66,6 +78,8 @@ class Database:
             return
         connection = self.engine.connect().execution_options(**{_WRITES: True})
         with connection, connection.begin():
+            if not self.is_sqlite:
+                postgres.begin_alone(connection, patient=patient)
             yield connection
 
     @contextmanager
@@ -88,7 +102,7 @@ class Database:
     def migrate(self) -> None:
         """Brings the schema up to date; safe when several processes do so at once."""
         for migration in migrations.MIGRATIONS:
-            with self.begin() as connection:
+            with self.begin(patient=True) as connection:
                 migrations.apply(connection, migration)
 
     def check(self) -> None:
@@ -98,7 +112,7 @@ class Database:
                 # Of a table of ours: SQLite would answer without a look at its file.
                 connection.execute(text("SELECT value FROM counters LIMIT 1"))
         except SQLAlchemyError as exc:
-            raise DatabaseUnavailable(str(getattr(exc, "orig", exc))) from exc
+            raise DatabaseUnavailable(said(exc)) from exc
 
     def close(self) -> None:
         """Lets go of every connection; the object is not used afterwards."""
@@ -106,6 +120,11 @@ class Database:
             self._anchor.close()
             self._anchor = None
         self.engine.dispose()
+
+
+def said(error: BaseException) -> str:
+    """The driver's own words, on one line; SQLAlchemy's and the rest would show the statement."""
+    return str(getattr(error, "orig", error)).partition("\n")[0]
 
 
 def _parsed(url: str) -> URL:
@@ -145,8 +164,10 @@ def _prepare_folder(file: str | None) -> None:
 
 def _engine(url: URL, is_sqlite: bool) -> Engine:
     try:
+        if postgres.is_postgres(url):
+            return postgres.engine(url)
         if not is_sqlite:
-            return create_engine(url, pool_pre_ping=True)
+            raise NoSuchModuleError(url.drivername)
         # A connection for each use. A pool's locks would be gevent's when the process is
         # patched, and they would be taken from native threads too (the log's writer).
         engine = create_engine(

@@ -12,7 +12,7 @@ from sqlalchemy.exc import DBAPIError
 
 from freellmapi.storage import bulk, histogram, tables
 from freellmapi.storage.counters import FOLDED
-from freellmapi.storage.db import Database, DatabaseUnavailable
+from freellmapi.storage.db import Database, DatabaseUnavailable, said
 from freellmapi.storage.recording import (
     COUNTED,
     COUNTERS,
@@ -38,7 +38,7 @@ def fold(database: Database, now: float) -> None:
         with writer.transaction():
             _fold(writer, hour_of(now))
     except (DBAPIError, database.engine.dialect.loaded_dbapi.Error) as exc:
-        raise DatabaseUnavailable(str(getattr(exc, "orig", exc))) from exc
+        raise DatabaseUnavailable(said(exc)) from exc
     finally:
         if writer is not None:
             writer.close()

@@ -11,7 +11,7 @@ from sqlalchemy import Row, delete, select, text
 from sqlalchemy.exc import DBAPIError
 
 from freellmapi.core.measurement import Average, Measurement
-from freellmapi.storage.db import Database, DatabaseUnavailable
+from freellmapi.storage.db import Database, DatabaseUnavailable, said
 from freellmapi.storage.tables import measurements
 
 log = logging.getLogger(__name__)
@@ -51,7 +51,7 @@ class MeasurementStore:
             with self._database.begin() as connection:
                 connection.execute(_PUT, rows)
         except DBAPIError as exc:
-            raise DatabaseUnavailable(str(exc.orig)) from exc
+            raise DatabaseUnavailable(said(exc)) from exc
 
     def prune(self, before: float) -> int:
         """Forgets models whose newest call was before then (epoch seconds); how many."""

@@ -13,9 +13,6 @@ from freellmapi.core.errors import SettingsError
 
 NAMES_TABLE = "migrations"
 
-#: Any constant will do, as long as no other program uses it on the same database.
-_ADVISORY_LOCK = 0x66_6C_6C_6D
-
 
 @dataclass(frozen=True, slots=True)
 class Migration:
@@ -269,12 +266,9 @@ MIGRATIONS: tuple[Migration, ...] = (
 def apply(connection: Connection, migration: Migration) -> None:
     """Takes one step unless it was taken before, and records its name beside it.
 
-    Runs inside a write transaction: on SQLite that is the only one; on PostgreSQL the
-    advisory lock makes it so.
+    Runs inside a write transaction, which is the only one at that time.
     """
     dialect = connection.dialect.name
-    if dialect == "postgresql":
-        connection.execute(text("SELECT pg_advisory_xact_lock(:n)"), {"n": _ADVISORY_LOCK})
     connection.execute(text(f"CREATE TABLE IF NOT EXISTS {NAMES_TABLE} (name TEXT PRIMARY KEY)"))
     if migration.name in applied(connection):
         return

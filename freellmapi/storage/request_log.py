@@ -13,7 +13,7 @@ from sqlalchemy.exc import DBAPIError
 from freellmapi.core.clock import Clock
 from freellmapi.storage import bulk, recording
 from freellmapi.storage.counters import FOLDED
-from freellmapi.storage.db import Database
+from freellmapi.storage.db import Database, said
 from freellmapi.storage.group_commit import Closed, GroupCommit
 from freellmapi.storage.logged import (
     LoggedRequest,
@@ -28,8 +28,10 @@ __all__ = ["LogWriteError", "LoggedRequest", "RequestLog", "UsageRow"]
 
 log = logging.getLogger(__name__)
 
-#: Seconds before the second and each further try of a transaction that failed.
+#: Seconds before the second and each further try of a transaction that failed; a server may
+#: be on its way back from a restart.
 _BACKOFF = (0.05, 0.2, 0.8)
+_SERVER_BACKOFF = (*_BACKOFF, 1.0, 2.0, 4.0, 4.0, 4.0)
 _PRUNE_BATCH = 500
 
 #: What a transaction has to know: the newest row, and how far the sums were folded.
@@ -84,7 +86,7 @@ class RequestLog:
             raise LogWriteError("the request log is closed") from exc
         if error is not None:
             self._report(error)
-            raise LogWriteError(f"the request log cannot be written: {_said(error)}") from error
+            raise LogWriteError(f"the request log cannot be written: {said(error)}") from error
 
     def close(self) -> None:
         """Returns when all that was appended is committed or refused."""
@@ -165,7 +167,7 @@ class RequestLog:
 
     def _try(self, rows: Sequence[LoggedRequest]) -> Exception | None:
         """Writes the rows in one transaction, again after a while if the fault may pass."""
-        for wait in (*_BACKOFF, None):
+        for wait in (*(_BACKOFF if self._database.is_sqlite else _SERVER_BACKOFF), None):
             try:
                 self._transact(rows)
                 return None
@@ -206,7 +208,7 @@ class RequestLog:
         """One line for each transaction lost, not one for each of its rows."""
         if error is not self._reported:
             self._reported = error
-            log.error("request log not written failures=%d: %s", self.failures, _said(error))
+            log.error("request log not written failures=%d: %s", self.failures, said(error))
 
 
 def _refusals(database: Database) -> tuple[type[Exception], ...]:
@@ -235,8 +237,3 @@ def _usage_rows(
 ) -> Iterator[UsageRow]:
     for (provider, model, key_id), (n, tokens) in sums.items():
         yield UsageRow(second, provider, model, key_id, n, tokens)
-
-
-def _said(error: BaseException) -> str:
-    """The driver's own words; SQLAlchemy's would add the statement."""
-    return str(getattr(error, "orig", error))

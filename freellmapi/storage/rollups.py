@@ -97,8 +97,8 @@ class Sums:
         )
         return tuple(
             # PostgreSQL sums whole numbers as decimals.
-            Totals(provider, model, key_id, *map(int, sums), duration)
-            for provider, model, key_id, *sums, duration in self.connection.execute(query).all()
+            Totals(provider, model, key_id, *(*map(int, sums[:-1]), sums[-1]))
+            for provider, model, key_id, *sums in self.connection.execute(query).all()
         )
 
     def latencies(self, hours: Hours) -> dict[tuple[str, str], Latencies]:

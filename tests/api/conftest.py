@@ -13,6 +13,7 @@ from freellmapi.app import build_services, create_app
 from freellmapi.core.clock import SystemClock
 from freellmapi.services import Services
 from freellmapi.settings import Settings
+from tests.fakes import postgres
 from tests.fakes.provider import FakeProvider
 
 CONFIG = """
@@ -53,6 +54,7 @@ def build(tmp_path: Path) -> Iterator[Build]:
                 "ENCRYPTION_KEY": "ab" * 32,
                 "FREELLMAPI_DATA_DIR": str(tmp_path / "data"),
                 "FREELLMAPI_CONFIG": str(file),
+                **postgres.environ_in(tmp_path / "data"),
                 **environ,
             }
         )

@@ -9,6 +9,7 @@ from click.testing import CliRunner, Result
 from freellmapi.cli import main
 from freellmapi.cli.session import Session
 from freellmapi.settings import Settings
+from tests.fakes import postgres
 from tests.fakes.clock import FrozenClock
 
 LAB = """
@@ -33,6 +34,7 @@ def environ(tmp_path: Path) -> dict[str, str]:
         "FREELLMAPI_DATA_DIR": str(tmp_path / "data"),
         "FREELLMAPI_CONFIG": str(tmp_path / "lab.toml"),
         "ENCRYPTION_KEY": "ab" * 32,
+        **postgres.environ_in(tmp_path / "data"),
     }
 
 

@@ -15,6 +15,7 @@ from werkzeug.test import TestResponse
 from freellmapi.app import build_services, create_app
 from freellmapi.services import Services
 from freellmapi.settings import Settings
+from tests.fakes import postgres
 from tests.fakes.clock import FrozenClock
 
 NAME, PASSWORD = "ada", "correct horse"
@@ -95,6 +96,7 @@ def settings(tmp_path: Path) -> Settings:
             "FREELLMAPI_DATA_DIR": str(tmp_path / "data"),
             "FREELLMAPI_CONFIG": str(tmp_path / "lab.toml"),
             "FREELLMAPI_LOG_LEVEL": "WARNING",
+            **postgres.environ_in(tmp_path / "data"),
         }
     )
 

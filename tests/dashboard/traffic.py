@@ -15,6 +15,7 @@ from freellmapi.storage import bulk, recording, tables
 from freellmapi.storage.db import Database
 from freellmapi.storage.logged import LoggedRequest, attempt_values, request_values
 from freellmapi.storage.writer import Writer
+from tests.fakes import postgres
 from tests.storage.rows import ROW
 
 MODELS = (
@@ -27,7 +28,7 @@ MODELS = (
 
 @contextmanager
 def opened(folder: Path) -> Iterator[Database]:
-    database = Database.open(f"sqlite:///{folder / 't.db'}")
+    database = Database.open(postgres.url_in(folder))
     database.migrate()
     yield database
     database.close()

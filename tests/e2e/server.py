@@ -22,6 +22,7 @@ from freellmapi.core.clock import SystemClock
 from freellmapi.storage.db import Database
 from freellmapi.storage.logged import LoggedRequest
 from freellmapi.storage.request_log import RequestLog
+from tests.fakes import postgres
 
 ROOT = Path(__file__).parent.parent.parent
 CLOCK = SystemClock()
@@ -50,6 +51,7 @@ class Server:
             "ENCRYPTION_KEY": ENCRYPTION_KEY,
             "FREELLMAPI_DATA_DIR": str(self.data),
             "FREELLMAPI_CONFIG": str(self.config_file),
+            **postgres.environ_in(self.data),
             **environ,
         }
         self.process: subprocess.Popen[bytes] | None = None
@@ -147,7 +149,7 @@ class Server:
 
     def rows(self) -> tuple[LoggedRequest, ...]:
         """The request log, oldest first."""
-        database = Database.open(f"sqlite:///{self.data / 'freellmapi.db'}")
+        database = Database.open(postgres.url_in(self.data, "freellmapi.db"))
         log = RequestLog(database, CLOCK)
         try:
             return log.recent(100_000)[::-1]

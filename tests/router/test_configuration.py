@@ -20,6 +20,7 @@ from freellmapi.storage.db import Database
 from freellmapi.storage.keys import KeyStore
 from freellmapi.storage.tokens import TokenStore
 from freellmapi.storage.vault import Vault
+from tests.fakes import postgres
 from tests.fakes.clock import FrozenClock
 
 LAB = {
@@ -48,7 +49,7 @@ class Desk:
 
 @pytest.fixture
 def desk(tmp_path: Path) -> Iterator[Desk]:
-    database = Database.open(f"sqlite:///{tmp_path}/t.db")
+    database = Database.open(postgres.url_in(tmp_path))
     database.migrate()
     yield Desk(database)
     database.close()

@@ -14,12 +14,13 @@ from freellmapi.storage.db import Database
 from freellmapi.storage.keys import KeyStore
 from freellmapi.storage.tokens import TokenStore
 from freellmapi.storage.vault import Vault
+from tests.fakes import postgres
 from tests.fakes.clock import FrozenClock
 
 
 @pytest.fixture
 def database(tmp_path: Path) -> Iterator[Database]:
-    database = Database.open(f"sqlite:///{tmp_path}/t.db")
+    database = Database.open(postgres.url_in(tmp_path))
     database.migrate()
     yield database
     database.close()

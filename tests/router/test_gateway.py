@@ -36,6 +36,7 @@ from freellmapi.storage.logged import LoggedRequest
 from freellmapi.storage.request_log import LogWriteError, RequestLog
 from freellmapi.storage.tokens import TokenStore
 from freellmapi.storage.vault import Vault
+from tests.fakes import postgres
 from tests.fakes.provider import (
     FakeProvider,
     Reply,
@@ -59,7 +60,7 @@ class House:
     ) -> None:
         self.alpha, self.beta = alpha, beta
         clock, vault = SystemClock(), Vault(bytes(32))
-        self.database = Database.open(f"sqlite:///{folder}/t.db")
+        self.database = Database.open(postgres.url_in(folder))
         self.database.migrate()
         self.keys = KeyStore(self.database, vault, clock)
         self.log = RequestLog(self.database, clock)

@@ -19,6 +19,7 @@ from freellmapi.storage.db import Database
 from freellmapi.storage.logged import LoggedRequest
 from freellmapi.storage.request_log import RequestLog
 from freellmapi.storage.rollups import Rollups
+from tests.fakes import postgres
 from tests.fakes.clock import FrozenClock
 from tests.router.conftest import model, provider, snapshot
 
@@ -38,7 +39,7 @@ WORLD = snapshot(
 
 @pytest.fixture
 def database(tmp_path: Path) -> Iterator[Database]:
-    database = Database.open(f"sqlite:///{tmp_path / 't.db'}")
+    database = Database.open(postgres.url_in(tmp_path))
     database.migrate()
     yield database
     database.close()

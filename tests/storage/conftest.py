@@ -12,12 +12,33 @@ from freellmapi.storage.db import Database
 from freellmapi.storage.keys import KeyStore
 from freellmapi.storage.tokens import TokenStore
 from freellmapi.storage.vault import Vault
+from tests.fakes import postgres
 from tests.fakes.clock import FrozenClock
 
 
 @pytest.fixture
 def url(tmp_path: Path) -> str:
+    return postgres.url_in(tmp_path / "data")
+
+
+@pytest.fixture
+def empty_url(tmp_path: Path) -> str:
+    """A database that has no schema yet."""
+    return postgres.url_in(tmp_path / "empty", template="template0")
+
+
+@pytest.fixture
+def sqlite_url(tmp_path: Path) -> str:
+    """For what only a file can show, whichever database the tests run on."""
     return f"sqlite:///{tmp_path / 'data' / 't.db'}"
+
+
+@pytest.fixture
+def sqlite(sqlite_url: str) -> Iterator[Database]:
+    database = Database.open(sqlite_url)
+    database.migrate()
+    yield database
+    database.close()
 
 
 @pytest.fixture

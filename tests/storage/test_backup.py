@@ -11,19 +11,22 @@ from freellmapi.storage import backup
 from freellmapi.storage.config import ConfigStore
 from freellmapi.storage.db import Database
 from freellmapi.storage.keys import KeyStore
+from freellmapi.storage.vault import Vault
+from tests.fakes.clock import FrozenClock
 
 PATIENCE = 60.0
 
 
 def test_the_copy_holds_what_is_committed_and_no_secret(
-    database: Database, config: ConfigStore, keys: KeyStore, tmp_path: Path
+    sqlite: Database, vault: Vault, clock: FrozenClock, tmp_path: Path
 ) -> None:
+    keys, config = KeyStore(sqlite, vault, clock), ConfigStore(sqlite)
     secret = "gsk_" + "a1b2" * 13
     keys.add("groq", secret, "main")
     config.put_settings({"max_wait": 3})
-    assert backup.can_be_copied(database)
-    with database.begin():  # Another write is under way.
-        copying = backup.Copying(database)
+    assert backup.can_be_copied(sqlite)
+    with sqlite.begin():  # Another write is under way.
+        copying = backup.Copying(sqlite)
         assert copying.wait(PATIENCE)
     with copying.take() as copied:
         contents = copied.read()
@@ -37,18 +40,18 @@ def test_the_copy_holds_what_is_committed_and_no_secret(
     copy.close()
 
 
-def test_nothing_stays_beside_the_database(database: Database, tmp_path: Path) -> None:
-    copying = backup.Copying(database)
+def test_nothing_stays_beside_the_database(sqlite: Database, tmp_path: Path) -> None:
+    copying = backup.Copying(sqlite)
     assert copying.wait(PATIENCE)
     copying.discard()
     assert not list((tmp_path / "data").glob("backup-*"))
 
 
-def test_a_copy_that_fails_says_so(database: Database, tmp_path: Path) -> None:
+def test_a_copy_that_fails_says_so(sqlite: Database, tmp_path: Path) -> None:
     (file,) = (tmp_path / "data").glob("*.db")
-    database.close()
+    sqlite.close()
     file.write_bytes(b"no database at all" * 400)
-    copying = backup.Copying(database)
+    copying = backup.Copying(sqlite)
     assert copying.wait(PATIENCE)
     with pytest.raises(sqlite3.DatabaseError):
         copying.take()

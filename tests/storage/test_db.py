@@ -15,8 +15,8 @@ from freellmapi.core.errors import SettingsError
 from freellmapi.storage.db import Database, DatabaseUnavailable
 
 
-def test_makes_the_folder_and_the_file(url: str, tmp_path: Path) -> None:
-    Database.open(url).close()
+def test_makes_the_folder_and_the_file(sqlite_url: str, tmp_path: Path) -> None:
+    Database.open(sqlite_url).close()
     assert (tmp_path / "data" / "t.db").exists()
 
 
@@ -24,8 +24,8 @@ def test_makes_the_folder_and_the_file(url: str, tmp_path: Path) -> None:
     ("pragma", "value"),
     [("journal_mode", "wal"), ("synchronous", 1), ("foreign_keys", 1), ("busy_timeout", 5000)],
 )
-def test_every_connection_has_the_pragmas(database: Database, pragma: str, value: object) -> None:
-    with database.connect() as connection:
+def test_every_connection_has_the_pragmas(sqlite: Database, pragma: str, value: object) -> None:
+    with sqlite.connect() as connection:
         assert connection.execute(text(f"PRAGMA {pragma}")).scalar() == value
 
 
@@ -39,9 +39,9 @@ def test_begin_commits_at_the_end_and_rolls_back_on_an_error(database: Database)
         assert connection.execute(text("SELECT * FROM settings")).all() == [("a", "1")]
 
 
-def test_begin_holds_the_write_lock_from_the_start(database: Database, url: str) -> None:
-    other = sqlite3.connect(url.removeprefix("sqlite:///"), timeout=0)
-    with database.begin(), pytest.raises(sqlite3.OperationalError, match="locked"):
+def test_begin_holds_the_write_lock_from_the_start(sqlite: Database, sqlite_url: str) -> None:
+    other = sqlite3.connect(sqlite_url.removeprefix("sqlite:///"), timeout=0)
+    with sqlite.begin(), pytest.raises(sqlite3.OperationalError, match="locked"):
         other.execute("BEGIN IMMEDIATE")
     other.close()
 
@@ -98,13 +98,13 @@ def test_a_password_in_a_bad_url_is_not_repeated() -> None:
 
 
 def test_check_passes_on_a_good_database_and_names_the_fault_of_a_lost_one(
-    database: Database, url: str
+    sqlite: Database, sqlite_url: str
 ) -> None:
-    database.check()
-    file = Path(url.removeprefix("sqlite:///"))
-    database.close()
+    sqlite.check()
+    file = Path(sqlite_url.removeprefix("sqlite:///"))
+    sqlite.close()
     for left in file.parent.iterdir():
         left.unlink()
     file.parent.rmdir()
     with pytest.raises(DatabaseUnavailable, match="unable to open"):
-        database.check()
+        sqlite.check()

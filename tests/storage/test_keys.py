@@ -29,9 +29,9 @@ def test_a_key_comes_back_as_it_was_added(keys: KeyStore, clock: FrozenClock) ->
 
 
 def test_the_secret_shows_neither_in_the_row_nor_in_the_files(
-    keys: KeyStore, tmp_path: Path
+    sqlite: Database, vault: Vault, clock: FrozenClock, tmp_path: Path
 ) -> None:
-    added = keys.add("groq", SECRET)
+    added = KeyStore(sqlite, vault, clock).add("groq", SECRET)
     assert SECRET not in repr(added)
     files = list((tmp_path / "data").iterdir())
     assert "t.db-wal" in {file.name for file in files}

@@ -53,10 +53,11 @@ def test_models_not_called_for_long_are_forgotten(store: MeasurementStore) -> No
     ids=["no number", "no share", "negative", "infinite"],
 )
 def test_a_damaged_row_is_passed_over(
-    store: MeasurementStore, database: Database, caplog: pytest.LogCaptureFixture, damage: str
+    sqlite: Database, caplog: pytest.LogCaptureFixture, damage: str
 ) -> None:
+    store = MeasurementStore(sqlite)
     store.save([ALPHA, BETA])
-    with database.begin() as connection:
+    with sqlite.begin() as connection:
         connection.execute(text(f"UPDATE measurements SET {damage} WHERE ref = 'beta/m'"))
     with caplog.at_level(logging.WARNING):
         assert store.load() == (ALPHA,)
@@ -68,5 +69,5 @@ def test_a_database_that_cannot_be_written_is_said_so(
 ) -> None:
     with database.begin() as connection:
         connection.execute(text("DROP TABLE measurements"))
-    with pytest.raises(DatabaseUnavailable, match="no such table"):
+    with pytest.raises(DatabaseUnavailable, match="measurements"):
         store.save([ALPHA])

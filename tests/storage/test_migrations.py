@@ -36,10 +36,10 @@ def test_running_twice_changes_nothing(database: Database) -> None:
         assert migrations.applied(connection) == {m.name for m in migrations.MIGRATIONS}
 
 
-def test_several_processes_may_migrate_at_once(url: str) -> None:
+def test_several_processes_may_migrate_at_once(empty_url: str) -> None:
     runs = [
         subprocess.Popen(
-            [sys.executable, "-c", MIGRATE, url],
+            [sys.executable, "-c", MIGRATE, empty_url],
             cwd=ROOT,
             stdin=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -52,7 +52,7 @@ def test_several_processes_may_migrate_at_once(url: str) -> None:
         run.stdin.flush()
     results = [(run.communicate()[1].decode(), run.returncode) for run in runs]
     assert results == [("", 0)] * 4
-    database = Database.open(url)
+    database = Database.open(empty_url)
     with database.connect() as connection:
         counters = connection.scalars(text("SELECT name FROM counters ORDER BY name")).all()
         assert counters == ["config", "folded"]
@@ -91,8 +91,8 @@ def test_a_database_of_a_newer_version_is_refused(database: Database, url: str) 
         Database.open(url)
 
 
-def test_sums_by_token_become_sums_by_key_and_by_client(url: str) -> None:
-    database = Database.open(url)
+def test_sums_by_token_become_sums_by_key_and_by_client(empty_url: str) -> None:
+    database = Database.open(empty_url)
     steps = iter(migrations.MIGRATIONS)
     for step in steps:
         if step.name.startswith("008"):

@@ -101,7 +101,8 @@ def _run(database: Database, statement: str) -> None:
         connection.execute(text(statement))
 
 
-def test_a_fault_that_passes_is_waited_out(database: Database) -> None:
+def test_a_fault_that_passes_is_waited_out(sqlite: Database) -> None:
+    database = sqlite
     clock = MendingClock(lambda: _run(database, "ALTER TABLE away RENAME TO rollups"))
     requests = RequestLog(database, clock)
     _run(database, "ALTER TABLE rollups RENAME TO away")
@@ -113,8 +114,9 @@ def test_a_fault_that_passes_is_waited_out(database: Database) -> None:
 
 
 def test_a_fault_that_stays_is_told_to_all_and_logged_once(
-    requests: RequestLog, database: Database, caplog: pytest.LogCaptureFixture
+    sqlite: Database, clock: FrozenClock, caplog: pytest.LogCaptureFixture
 ) -> None:
+    database, requests = sqlite, RequestLog(sqlite, clock)
     _run(database, "ALTER TABLE rollups RENAME TO away")
 
     def refused(n: int) -> str:
@@ -124,14 +126,16 @@ def test_a_fault_that_stays_is_told_to_all_and_logged_once(
 
     callers = [gevent.spawn(refused, n) for n in range(20)]
     gevent.joinall(callers, timeout=60, raise_error=True)
-    assert {caller.value for caller in callers} == {
-        "the request log cannot be written: no such table: rollups"
-    }
+    (said,) = {caller.value for caller in callers}
+    assert said.startswith("the request log cannot be written: ")
+    assert "rollups" in said
+    assert "\n" not in said
     assert requests.failures == 20
     assert [record.levelno for record in caplog.records] == [logging.ERROR]
     _run(database, "ALTER TABLE away RENAME TO rollups")
     requests.append(ROW)
     assert len(requests.recent(10)) == 1
+    requests.close()
 
 
 def test_a_closed_log_refuses(requests: RequestLog) -> None:
@@ -241,7 +245,8 @@ def test_kill_9_under_load_loses_no_acknowledged_row(url: str, clock: FrozenCloc
     assert len(whole) >= 500
     assert whole <= found
     with database.connect() as connection:
-        assert connection.scalar(text("PRAGMA integrity_check")) == "ok"
+        if database.is_sqlite:
+            assert connection.scalar(text("PRAGMA integrity_check")) == "ok"
         served = select(func.sum(tables.tallies.c.requests)).where(
             tables.tallies.c.dimension == "client"
         )

@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 from freellmapi.storage.config import ConfigStore
+from freellmapi.storage.db import Database
 from freellmapi.storage.tokens import TokenExists, TokenStore, UnknownToken, digest
+from freellmapi.storage.vault import Vault
 from tests.fakes.clock import FrozenClock
 
 
@@ -24,8 +26,10 @@ def test_the_first_start_makes_the_unified_token_and_later_ones_keep_it(
     assert (token.name, token.digest, token.created_at) == ("unified", digest(first), clock.now())
 
 
-def test_the_token_is_nowhere_in_the_files(tokens: TokenStore, tmp_path: Path) -> None:
-    token = tokens.create("laptop")
+def test_the_token_is_nowhere_in_the_files(
+    sqlite: Database, vault: Vault, clock: FrozenClock, tmp_path: Path
+) -> None:
+    token = TokenStore(sqlite, vault, clock).create("laptop")
     contents = [file.read_bytes() for file in (tmp_path / "data").iterdir()]
     assert any(b"laptop" in content for content in contents)
     assert not any(token[11:-4].encode() in content for content in contents)
