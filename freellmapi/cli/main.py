@@ -8,6 +8,7 @@ import click
 
 from freellmapi import __version__
 from freellmapi.cli.admin import admin
+from freellmapi.cli.backup import backup, restore
 from freellmapi.cli.chain import chain
 from freellmapi.cli.commands import Group
 from freellmapi.cli.doctor import doctor
@@ -57,6 +58,8 @@ def main(context: click.Context) -> None:
 
 
 for command in (serve, keys, providers, models, chain, token, admin, explain, quota, doctor):
+    main.add_command(command)
+for command in (backup, restore):
     main.add_command(command)
 for command in (import_keys, export_keys):
     keys.add_command(command)

@@ -56,7 +56,7 @@ class Copying:
 
     def _run(self) -> None:
         try:
-            _copy(str(self._source), self._name)
+            copy_file(str(self._source), self._name)
         except (sqlite3.Error, OSError) as exc:
             self._error = exc  # Raised where it is waited for.
         finally:
@@ -69,7 +69,8 @@ def can_be_copied(database: Database) -> bool:
     return database.engine.dialect.name == "sqlite"
 
 
-def _copy(source_name: str, target_name: str) -> None:
+def copy_file(source_name: str, target_name: str) -> None:
+    """Blocks. What is committed in one file, into another that is empty or not there."""
     source, target = sqlite3.connect(source_name), sqlite3.connect(target_name)
     try:
         source.backup(target)
