@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from flask import Flask, g, request
 from flask_wtf import CSRFProtect
@@ -15,6 +15,7 @@ from freellmapi.dashboard.assets import Assets
 from freellmapi.dashboard.doorman import Doorman
 from freellmapi.dashboard.pages import PAGES, TABS
 from freellmapi.dashboard.parts import EXTENSION, Parts
+from freellmapi.router.quota import Today
 from freellmapi.services import Services, services
 
 log = logging.getLogger(__name__)
@@ -52,13 +53,19 @@ def announce(parts: Services, url: str) -> None:
         )
 
 
+def _left_today() -> Today:
+    if "left_today" not in g:
+        g.left_today = services().gateway.meter.read().today
+    return cast(Today, g.left_today)
+
+
 def _known_to_templates(files: Assets) -> dict[str, Any]:
     theme = request.cookies.get("theme")
     return {
         "asset": files.url,
         "tabs": TABS,
         "account": g.get("account"),
-        "left_today": lambda: services().gateway.meter.read().today,
+        "left_today": _left_today,
         "theme": theme if theme in THEMES else None,
         "version": __version__,
         "request_id": g.get("request_id", ""),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from flask import Blueprint, Response, current_app, render_template, request
+from flask import Blueprint, Response, current_app, request
 from flask.typing import ResponseReturnValue
 
 from freellmapi.api.render import json_response
@@ -17,6 +17,7 @@ from freellmapi.dashboard.pages.analytics_page import (
 )
 from freellmapi.dashboard.reading import Finished
 from freellmapi.dashboard.recent import csv_rows
+from freellmapi.dashboard.rendering import rendered
 from freellmapi.services import Services, services
 
 bp = Blueprint("analytics", __name__)
@@ -27,7 +28,7 @@ EXTENSION = "freellmapi.analytics"
 
 @bp.get("/analytics")
 def page() -> ResponseReturnValue:
-    return render_template("dashboard/analytics.html", page=_shown())
+    return rendered("dashboard/analytics.html", page=_shown())
 
 
 @bp.get("/api/analytics")
@@ -37,7 +38,7 @@ def live() -> ResponseReturnValue:
     mark_now = parts.off_hub(lambda: mark(parts))
     if request.args.get("mark") == mark_now:
         return "", 204
-    html = render_template("dashboard/analytics_content.html", page=_shown())
+    html = rendered("dashboard/analytics_content.html", page=_shown())
     return json_response({"mark": mark_now, "html": html})
 
 

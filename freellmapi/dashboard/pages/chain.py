@@ -8,7 +8,6 @@ from flask import (
     current_app,
     flash,
     redirect,
-    render_template,
     request,
     url_for,
 )
@@ -19,6 +18,7 @@ from freellmapi.api.schema import parse_json
 from freellmapi.core.errors import GatewayError
 from freellmapi.dashboard.pages.chain_changes import PRESETS, apply, clicked, parsed, preset
 from freellmapi.dashboard.pages.chain_rows import KEPT, KEPT_FOR_TABS, Board, Boards, version_of
+from freellmapi.dashboard.rendering import rendered
 from freellmapi.services import services
 
 bp = Blueprint("chain", __name__)
@@ -29,7 +29,7 @@ EXTENSION = "freellmapi.chain"
 @bp.get("/chain")
 def page() -> ResponseReturnValue:
     presets = [(name, words) for name, (words, _) in PRESETS.items()]
-    return render_template("dashboard/chain.html", board=_board(), presets=presets)
+    return rendered("dashboard/chain.html", board=_board(), presets=presets)
 
 
 @bp.post("/chain")
@@ -47,7 +47,7 @@ def change() -> ResponseReturnValue:
 @bp.get("/api/chain/rows")
 def rows() -> ResponseReturnValue:
     """The list alone, as the page has it."""
-    return render_template("dashboard/chain_rows.html", board=_board())
+    return rendered("dashboard/chain_rows.html", board=_board())
 
 
 @bp.get("/api/chain")

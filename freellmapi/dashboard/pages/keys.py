@@ -12,7 +12,6 @@ from flask import (
     flash,
     make_response,
     redirect,
-    render_template,
     request,
     url_for,
 )
@@ -28,6 +27,7 @@ from freellmapi.dashboard.pages.keys_answers import Done, answered, is_form, tex
 from freellmapi.dashboard.pages.keys_removed import Removed
 from freellmapi.dashboard.pages.keys_rows import keys_page
 from freellmapi.dashboard.pages.keys_snippets import snippets
+from freellmapi.dashboard.rendering import rendered
 from freellmapi.providers.probe import HEALTHY
 from freellmapi.services import services
 
@@ -48,7 +48,7 @@ def page() -> ResponseReturnValue:
 @bp.get("/api/keys/rows")
 def rows() -> ResponseReturnValue:
     """The list and the first steps anew, as the page has them."""
-    return render_template("dashboard/keys_live.html", **_shown())
+    return rendered("dashboard/keys_live.html", **_shown())
 
 
 @bp.post("/api/keys")
@@ -179,7 +179,7 @@ def _told(job: Callable[[], str]) -> ResponseReturnValue:
 def _page(token: str = "") -> str:
     url = f"{request.host_url.rstrip('/')}/v1"
     shown = _shown()
-    return render_template(
+    return rendered(
         "dashboard/keys.html", token=token, base_url=url, snippets=snippets(url, token), **shown
     )
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from flask import Blueprint, Response, g, render_template, request
+from flask import Blueprint, Response, g, request
 from flask.typing import ResponseReturnValue
 
 from freellmapi.api.chat import chat_completions
 from freellmapi.core.catalog import Model
 from freellmapi.dashboard import guard
+from freellmapi.dashboard.rendering import rendered
 from freellmapi.router.gateway import Gateway
 from freellmapi.router.record import Caller
 from freellmapi.router.resolve import AUTO
@@ -47,9 +48,7 @@ class PlaygroundPage:
 @bp.get("/playground")
 def page() -> ResponseReturnValue:
     folded = request.cookies.get("playground_options") == "folded"
-    return render_template(
-        "dashboard/playground.html", page=_page(services().gateway, folded=folded)
-    )
+    return rendered("dashboard/playground.html", page=_page(services().gateway, folded=folded))
 
 
 @bp.post("/api/playground/chat")

@@ -15,7 +15,6 @@ from flask import (
     flash,
     make_response,
     redirect,
-    render_template,
     request,
     url_for,
 )
@@ -31,6 +30,7 @@ from freellmapi.dashboard.pages import settings_tokens as tokens
 from freellmapi.dashboard.pages.settings_page import NO_ANSWER, Answer, settings_page
 from freellmapi.dashboard.pages.settings_toml import exported
 from freellmapi.dashboard.pages.settings_undo import undo
+from freellmapi.dashboard.rendering import rendered
 from freellmapi.services import Services, services
 from freellmapi.storage import backup
 from freellmapi.storage.backup import Copying
@@ -82,7 +82,7 @@ def save_form(name: str) -> ResponseReturnValue:
 @bp.get("/settings/tokens")
 def token_list() -> ResponseReturnValue:
     """The list alone, as the page has it."""
-    return render_template("dashboard/settings_tokens.html", tokens=tokens.rows(services()))
+    return rendered("dashboard/settings_tokens.html", tokens=tokens.rows(services()))
 
 
 @bp.post("/api/settings/tokens")
@@ -195,7 +195,7 @@ def theme() -> ResponseReturnValue:
 
 def _page(answer: Answer, status: int = 200) -> ResponseReturnValue:
     shown = settings_page(services())
-    return render_template("dashboard/settings.html", page=shown, answer=answer), status
+    return rendered("dashboard/settings.html", page=shown, answer=answer), status
 
 
 def _refused(exc: GatewayError, field: str, typed: Mapping[str, str]) -> ResponseReturnValue:
