@@ -29,7 +29,7 @@ export function drawCharts(root, { anew = false } = {}) {
     const id = card.dataset.chart ?? "";
     const known = drawn.get(id);
     if (!table || !canvas || (known?.drawn.isEqualNode(table) && !anew)) continue;
-    const wanted = settings(card, table);
+    const wanted = card.dataset.kind === "shares" ? shares(table) : settings(card, table);
     if (known) {
       Object.assign(known.chart, { data: wanted.data, options: wanted.options });
       known.chart.update("none");
@@ -62,6 +62,57 @@ function settings(card, table) {
   };
 }
 
+/**
+ * Used and expected of each cap, lying: every bar in its provider's colour.
+ * @param {HTMLElement} table
+ */
+function shares(table) {
+  const rows = all("tr[data-drawn]", table);
+  const inks = rows.map((row) => color(`--hue-${row.dataset.drawn}`));
+  const heads = all("thead th[data-hue]", table);
+  const pale = inks.map((ink) => paler(ink));
+  const datasets = heads.map((head, i) => ({
+    label: head.textContent ?? "",
+    data: rows.map((row) => Number(row.querySelectorAll("td")[i]?.dataset.v)),
+    texts: rows.map((row) => row.querySelectorAll("td")[i]?.textContent ?? ""),
+    backgroundColor: i ? pale : inks,
+    barPercentage: 0.6,
+    maxBarThickness: 14,
+    borderRadius: 1,
+  }));
+  const base = options(rows, true, "count");
+  const { x, y } = base.scales;
+  const labels = rows.map((row) => row.dataset.label ?? "");
+  // Two lines each, so that they fit on a phone.
+  const lines = rows.map((row) => [row.dataset.label ?? "", row.dataset.of ?? ""]);
+  const names = { ...x.ticks, color: color("--ink-2"), callback: (/** @type {number} */ i) => lines[i] };
+  const percents = { ...y.ticks, callback: (/** @type {number} */ value) => `${value} %` };
+  const label = (/** @type {any} */ item) => `${item.dataset.label}  ${item.dataset.texts[item.dataIndex]}`;
+  const tip = base.plugins.tooltip;
+  return {
+    type: "bar",
+    data: { labels, datasets },
+    options: {
+      ...base,
+      indexAxis: "y",
+      interaction: { mode: "index", intersect: false, axis: "y" },
+      layout: { padding: { right: 12 } },
+      scales: {
+        x: { ...y, max: 100, ticks: percents },
+        y: { ...x, ticks: names },
+      },
+      plugins: {
+        ...base.plugins,
+        tooltip: { ...tip, filter: () => true, callbacks: { ...tip.callbacks, label, footer: () => "" } },
+      },
+    },
+    plugins: [],
+  };
+}
+
+/** @param {string} ink @param {number} [share] */
+const paler = (ink, share = 2 * BAND) => ink.replace(/^rgb\((.*)\)$/, `rgba($1, ${share})`);
+
 /** @param {string} ink */
 const bar = (ink) => ({ backgroundColor: ink, barPercentage: 0.82, categoryPercentage: 1, borderRadius: 1 });
 
@@ -69,7 +120,7 @@ const bar = (ink) => ({ backgroundColor: ink, barPercentage: 0.82, categoryPerce
 function line(ink, kind, i, last) {
   return {
     borderColor: ink,
-    backgroundColor: ink.replace(/^rgb\((.*)\)$/, `rgba($1, ${BAND})`),
+    backgroundColor: paler(ink, BAND),
     borderWidth: kind === "band" && i === 1 ? 1 : 1.75,
     fill: kind === "band" && i === 1 ? "-1" : false,
     pointRadius: 0,

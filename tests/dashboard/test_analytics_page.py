@@ -42,7 +42,7 @@ def test_a_quiet_period_leads_to_a_longer_one(owner: Visitor, services: Services
 def test_figures_tables_and_requests_are_in_the_html(busy: Visitor) -> None:
     html = busy.get("/analytics").get_data(as_text=True)
     assert html.count('class="tile"') == 8
-    assert html.count("<canvas") == 6
+    assert html.count("<canvas") == 7
     assert "66.7" in html
     assert html.count('class="row"') == 3
     assert html.count('class="call"') == 4

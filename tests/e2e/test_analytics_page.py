@@ -11,8 +11,10 @@ import pytest
 from playwright.sync_api import Browser, StorageState, expect
 
 from bench.seed import fill, requests
+from freellmapi.core.limits import Usage
+from freellmapi.core.route import Attempt
 from freellmapi.storage.db import Database
-from tests.dashboard.traffic import write
+from tests.dashboard.traffic import answered, write
 from tests.e2e import browser as harness
 from tests.e2e.browser import DESKTOP, PASSWORD, PATIENCE_MS, PHONE, Person, axe, shot, too_wide
 from tests.e2e.server import CLOCK, Server, config
@@ -44,6 +46,9 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         database = _database(server)
         now = CLOCK.now()
         fill(database, 3_000, now - 30 * DAY, now)
+        call = Attempt("lab", "m", "anonymous", now - 30, 1.0, status=200, usage=Usage(9_000, 900))
+        served = {"provider": "lab", "served_model": "m", "key_id": "anonymous"}
+        write(database, [answered(now - 30, attempts=(call,), **served) for _ in range(120)])
         database.close()
         server.start()
         yield server
@@ -60,7 +65,7 @@ def person(browser: Browser, server: Server, login: StorageState) -> Iterator[Pe
 def test_it_is_drawn_in_the_viewers_zone_without_a_shift(person: Person) -> None:
     page = person.page
     page.goto("/analytics?range=30d")
-    expect(page.locator("canvas")).to_have_count(6)
+    expect(page.locator("canvas")).to_have_count(7)
     page.wait_for_function("Chart.getChart(document.querySelector('canvas'))")
     page.wait_for_load_state("networkidle")
     # Half an hour off: no time of the table at the axis of 24 hours is at a full hour.
@@ -131,6 +136,36 @@ def test_a_chart_has_a_table_that_says_the_same(person: Person) -> None:
     assert sum(int(cell.replace(",", "")) for cell in cells) == drawn > 0
     figure = page.locator(".tile-figure").first.get_attribute("title") or ""
     assert int(figure.replace(",", "")) == drawn
+
+
+def test_quota_is_drawn_against_its_cap_with_what_to_expect(person: Person) -> None:
+    page = person.page
+    page.goto("/analytics?range=7d")
+    page.wait_for_function("Chart.getChart(document.querySelector('[data-chart=quota] canvas'))")
+    labels, sets = page.evaluate(
+        "(({data}) => [data.labels, data.datasets.map((set) => set.label)])"
+        "(Chart.getChart(document.querySelector('[data-chart=quota] canvas')))"
+    )
+    assert sets == ["used", "expected by the reset"]
+    assert sorted(labels) == ["lab, requests today", "lab, tokens today"]
+    expect(page.locator("#forecast")).to_contain_text("At the pace of the last minutes")
+    card = page.locator("[data-chart=quota]")
+    card.get_by_text("Table", exact=True).click()
+    expect(card.get_by_role("row", name="lab, requests today")).to_contain_text("of 1 K")
+    card.scroll_into_view_if_needed()
+    shot(page, "analytics-quota")
+
+
+def test_a_past_request_leads_to_its_route(person: Person) -> None:
+    page = person.page
+    page.goto("/analytics?range=7d&outcome=fallback")
+    page.locator(".opener").first.click()
+    id = page.locator(".detail:visible code").inner_text()
+    page.get_by_role("link", name="Why this route?").click()
+    page.wait_for_url(f"**/chain?request={id}")
+    expect(page.locator("#why [name=request_id]")).to_have_value(id)
+    expect(page.locator("#why [data-why-answer] li").nth(1)).to_be_visible()
+    shot(page, "analytics-why")
 
 
 def test_what_comes_while_it_is_open_appears(person: Person, server: Server) -> None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import requests
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import Browser, StorageState, expect
 
 from tests.e2e import browser as harness
 from tests.e2e.browser import DESKTOP, PASSWORD, PHONE, Person, axe, shot, too_wide
@@ -20,12 +21,6 @@ pytestmark = [
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with harness.launched() as browser:
-        yield browser
-
-
-@pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     folder = tmp_path_factory.mktemp("settings")
     file = config({"lab": "http://127.0.0.1:9/v1"}, max_wait=9)
@@ -35,10 +30,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 @pytest.fixture
-def person(browser: Browser, server: Server) -> Iterator[Person]:
-    person = Person(browser, server)
-    person.log_in()
-    person.page.wait_for_url("**/keys")
+def person(browser: Browser, server: Server, login: StorageState) -> Iterator[Person]:
+    person = Person(browser, server, storage_state=login)
     person.page.goto("/settings")
     yield person
     person.close()
@@ -126,6 +119,55 @@ def test_an_import_is_previewed_then_made(person: Person) -> None:
     assert axe(page) == []
     page.get_by_role("button", name="Import", exact=True).click()
     expect(page.get_by_label("Patience with a named model", exact=True)).to_have_value("7")
+
+
+def test_a_file_is_imported_by_picker_or_drop_and_taken_back(
+    person: Person, tmp_path: Path
+) -> None:
+    page = person.page
+    picture, file = tmp_path / "a.png", tmp_path / "mine.toml"
+    picture.write_bytes(b"\x89PNG\xff\xfe")
+    file.write_text("[settings]\nidle_timeout = 31\n[[limits]]\nprovider = 'lab'\nrpd = 77\n")
+    picker = page.get_by_label("File to import")
+    picker.set_input_files(picture)
+    expect(page.get_by_text("a.png is not text in UTF-8")).to_be_visible()
+    picker.set_input_files(file)
+    expect(page.locator(".changes")).to_contain_text("idle_timeout 25 → 31")
+    expect(page.locator(".changes")).to_contain_text("rpd 77")
+    page.get_by_role("button", name="Import", exact=True).click()
+    silence = page.get_by_label("Silence within a stream", exact=True)
+    expect(silence).to_have_value("31")
+    expect(page.get_by_text("2 changes were imported")).to_be_visible()
+    expect(page.locator("#own-limits")).to_contain_text("rpd 77")
+    page.locator("#imported").scroll_into_view_if_needed()
+    shot(page, "settings-imported")
+    assert axe(page) == []
+    page.get_by_role("button", name="Undo the import").click()
+    expect(silence).to_have_value("25")
+    expect(page.get_by_text("2 changes were imported")).to_be_hidden()
+    dropped = page.evaluate_handle(
+        "() => { const data = new DataTransfer();"
+        "data.items.add(new File(['[settings]\\npatience = 8\\n'], 'b.toml')); return data; }"
+    )
+    page.dispatch_event("[data-import]", "drop", {"dataTransfer": dropped})
+    expect(page.locator(".changes")).to_contain_text("→ 8")
+
+
+def test_a_second_tab_follows_and_says_so(person: Person) -> None:
+    other = person.open_tab()
+    other.goto("/settings")
+    page = person.page
+    page.get_by_label("Most attempts", exact=True).fill("9")
+    other.get_by_label("Connect", exact=True).fill("half typed")
+    page.get_by_label("Most attempts", exact=True).press("Tab")
+    expect(page.get_by_text("Most attempts is saved.")).to_be_visible()
+    other.bring_to_front()
+    expect(other.get_by_label("Most attempts", exact=True)).to_have_value("9", timeout=4000)
+    expect(other.get_by_text("changed elsewhere")).to_be_visible()
+    expect(other.get_by_label("Connect", exact=True)).to_have_value("half typed")
+    page.bring_to_front()
+    expect(page.get_by_text("changed elsewhere")).to_have_count(0)
+    other.close()
 
 
 def test_the_page_is_accessible_fits_and_names_no_password(person: Person) -> None:

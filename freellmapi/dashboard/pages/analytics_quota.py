@@ -19,8 +19,11 @@ _LOW, _VERY_LOW = 0.8, 0.95
 
 @dataclass(frozen=True, slots=True)
 class CapLine:
-    """One provider's caps of one kind, summed. ``runs_out_at``: at the pace of the last
-    minutes, None when it resets first."""
+    """One provider's caps of one kind, summed.
+
+    At the pace of the last minutes: ``runs_out_at``, None when it resets first, and
+    ``expected``, what will be used when it resets.
+    """
 
     provider: str
     name: str
@@ -30,10 +33,15 @@ class CapLine:
     period: str
     resets_at: float
     runs_out_at: float | None
+    expected: float
 
     @property
     def share(self) -> float:
         return min(1.0, self.used / self.cap) if self.cap else 0.0
+
+    @property
+    def expected_share(self) -> float:
+        return min(1.0, self.expected / self.cap) if self.cap else 0.0
 
     @property
     def state(self) -> str:
@@ -71,12 +79,14 @@ def _line(provider: ProviderQuota, kind: str, windows: list[Window], now: float)
     pace = sum(window.pace for window in windows)
     resets_at = max(window.resets_at for window in windows)
     runs_out_at = now + sum(w.left for w in windows) / pace if pace > 0 else None
+    used = sum(window.used for window in windows)
     return CapLine(
         *(provider.provider, provider.name),
-        used=sum(window.used for window in windows),
+        used=used,
         cap=sum(window.cap for window in windows),
         unit=unit,
         period=period,
         resets_at=resets_at,
         runs_out_at=runs_out_at if runs_out_at and runs_out_at < resets_at else None,
+        expected=used + pace * max(0.0, resets_at - now),
     )
