@@ -23,11 +23,16 @@ CHROMIUM = (
 
 @dataclass(frozen=True, slots=True)
 class Scores:
-    """Of 100, in the order of ``CATEGORIES``; ``failed`` names the audits that lost points."""
+    """Of 100, in the order of ``CATEGORIES``; ``failed`` names the audits that lost points.
+
+    ``machine`` is Lighthouse's own measure of the machine at that time: about 1000 for a desk
+    computer, and below 500 a performance says more of the machine than of the page.
+    """
 
     scores: tuple[int, ...]
     failed: tuple[str, ...]
     metrics: Mapping[str, str]
+    machine: float
 
 
 def install(folder: Path) -> Path:
@@ -61,12 +66,13 @@ def _run(program: Path, url: str, cookie: str, form: str) -> Scores:
     done = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=TIMEOUT)
     if done.returncode:
         raise RuntimeError(f"lighthouse {url}: {done.stderr[-1000:]}")
-    return _read(json.loads(done.stdout))
+    return read(json.loads(done.stdout))
 
 
-def _read(report: Mapping[str, Any]) -> Scores:
+def read(report: Mapping[str, Any]) -> Scores:
+    """``RuntimeError`` when it saw another page than it was sent to."""
     categories, audits = report["categories"], report["audits"]
-    if audits["is-on-https"]["score"] == 0 or report["finalDisplayedUrl"] != report["requestedUrl"]:
+    if report["finalDisplayedUrl"] != report["requestedUrl"]:
         raise RuntimeError(f"lighthouse saw {report['finalDisplayedUrl']}")
     failed = [
         f"{audits[ref['id']]['title']} ({audits[ref['id']]['score']})"
@@ -82,4 +88,4 @@ def _read(report: Mapping[str, Any]) -> Scores:
         if ref.get("acronym")
     }
     scores = tuple(round((categories[name]["score"] or 0) * 100) for name in CATEGORIES)
-    return Scores(scores, tuple(failed), metrics)
+    return Scores(scores, tuple(failed), metrics, report["environment"]["benchmarkIndex"])

@@ -111,24 +111,18 @@ def main() -> int:
         found = [
             one
             for name, stock in stocks.items()
-            for one in measured(
-                given,
-                stock,
-                [
-                    p
-                    for p in PAGES
-                    if (p.who == "first") == (name == "first") and given.only in p.path
-                ],
-            )
+            for one in measured(given, stock, pages_of(name, given.only))
         ]
     print(f"| {' | '.join(HEADS)} |\n|---|{'---:|' * (len(HEADS) - 1)}")
     for one in found:
         print(f"| {' | '.join(one.cells())} |")
-    for one in found:
-        for form, scores in one.scores.items():
-            said = " ".join(f"{name} {value}" for name, value in scores.metrics.items())
-            print(f"{one.page.path} {form}: {said}; {'; '.join(scores.failed)}", file=sys.stderr)
     return 0
+
+
+def pages_of(stock: str, only: str) -> list[Page]:
+    """Those that a server with this stock shows."""
+    first = stock == "first"
+    return [page for page in PAGES if (page.who == "first") == first and only in page.path]
 
 
 def measured(given: argparse.Namespace, stock: Stock, pages: Sequence[Page]) -> list[Measured]:
@@ -162,10 +156,13 @@ def look(browser: Browser, visitor: Visitor, page: Page) -> FirstLoad:
 
 def judge(program: Path, visitor: Visitor, page: Page, runs: int) -> dict[str, Scores]:
     cookie = visitor.cookie_header() if page.who == "owner" else ""
-    return {
-        form: lighthouse.scored(program, url_of(visitor, page), cookie, form, runs)
-        for form in lighthouse.FORMS
-    }
+    found: dict[str, Scores] = {}
+    for form in lighthouse.FORMS:
+        scores = found[form] = lighthouse.scored(program, url_of(visitor, page), cookie, form, runs)
+        said = " ".join(f"{name} {value}" for name, value in scores.metrics.items())
+        about = f"{page.path} {form} {scores.scores} on a machine of {scores.machine:.0f}"
+        print(f"{about}: {said}; {scores.failed}", file=sys.stderr)
+    return found
 
 
 def url_of(visitor: Visitor, page: Page) -> str:
