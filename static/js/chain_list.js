@@ -66,13 +66,13 @@ export function arrange() {
   if (list) {
     const rows = shown.order.map((ref) => row(ref)).filter((r) => r !== null);
     rows.forEach((r, i) => {
-      r.hidden = !fits(r);
+      const fit = fits(r);
+      if (r.hidden === fit) r.hidden = !fit;
       const number = find("[data-place]", r);
-      if (number) number.textContent = String(i + 1);
+      if (number && number.textContent !== String(i + 1)) number.textContent = String(i + 1);
     });
-    const blocks = all(".family", list);
-    settle(list, shown.grouped ? grouped(blocks) : rows);
-    blocks.forEach((block) => find(".row", block) || block.remove());
+    if (shown.grouped === list.hasAttribute("data-grouped")) put(list, rows);
+    else apart(list, () => put(list, rows));
     list.toggleAttribute("data-grouped", shown.grouped);
     const none = find("[data-none]");
     if (none) none.hidden = rows.some((r) => !r.hidden);
@@ -86,6 +86,21 @@ export function arrange() {
   count();
 }
 
+/** Moving hundreds of rows costs seconds in the page, and nothing outside of it. @param {HTMLElement} list @param {() => void} work */
+function apart(list, work) {
+  const spot = document.createComment("");
+  list.replaceWith(spot);
+  work();
+  spot.replaceWith(list);
+}
+
+/** @param {HTMLElement} list @param {HTMLElement[]} rows */
+function put(list, rows) {
+  const blocks = all(".family", list);
+  settle(list, shown.grouped ? grouped(blocks, rows) : rows);
+  blocks.forEach((block) => find(".row", block) || block.remove());
+}
+
 /** Only what stands elsewhere is moved. @param {HTMLElement} parent @param {HTMLElement[]} wanted */
 function settle(parent, wanted) {
   wanted.forEach((element, i) => {
@@ -93,16 +108,25 @@ function settle(parent, wanted) {
   });
 }
 
-/** A block for each family, its rows in it. @param {HTMLElement[]} blocks those that are there */
-function grouped(blocks) {
-  return [...families(shown.order)].map(([name, refs]) => {
-    const block = blocks.find((one) => one.dataset.of === name) ?? family(name);
-    const rows = refs.map((ref) => /** @type {HTMLElement} */ (row(ref)));
-    settle(/** @type {HTMLElement} */ (find(".family-rows", block)), rows);
-    const many = rows.filter((r) => !r.hidden).length;
-    block.hidden = many === 0;
+/** A block for each family, its rows in it. @param {HTMLElement[]} blocks those that are there @param {HTMLElement[]} rows */
+function grouped(blocks, rows) {
+  const there = new Map(blocks.map((block) => [block.dataset.of, block]));
+  /** @type {Map<string, HTMLElement[]>} */
+  const wanted = new Map();
+  for (const r of rows) {
+    const name = r.dataset.family ?? "";
+    const own = wanted.get(name);
+    if (own) own.push(r);
+    else wanted.set(name, [r]);
+  }
+  return [...wanted].map(([name, own]) => {
+    const block = there.get(name) ?? family(name);
+    settle(/** @type {HTMLElement} */ (find(".family-rows", block)), own);
+    const many = own.filter((r) => !r.hidden).length;
+    if (block.hidden !== !many) block.hidden = !many;
     const word = find("[data-many-of]", block);
-    if (word) word.textContent = many === 1 ? "1 model" : `${many} models`;
+    const text = many === 1 ? "1 model" : `${many} models`;
+    if (word && word.textContent !== text) word.textContent = text;
     return block;
   });
 }

@@ -55,7 +55,8 @@ export function startMoving(holder, { reorder }) {
       });
     if (!shown.grouped) sortables = [sort(list, {})];
     else {
-      const within = all(".family-rows", list).map((rows) => sort(rows, {}));
+      const several = all(".family-rows:has(> .row + .row)", list);
+      const within = several.map((rows) => sort(rows, {}));
       sortables = [sort(list, { handle: ".family-handle", draggable: ".family" }), ...within];
     }
   };

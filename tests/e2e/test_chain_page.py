@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 
 import pytest
 import requests
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, StorageState, expect
 
 from tests.e2e import browser as harness
 from tests.e2e.browser import DESKTOP, PASSWORD, PHONE, Person, axe, shot, too_wide
@@ -19,35 +20,48 @@ pytestmark = [
 ]
 
 CAPS = {"rpm": 300, "rpd": 1000}
-NAMES = ("first", "second", "third")
+REFS = ("first/m", "second/m", "third/m", "fourth/n")
+FOURTH = """
+[[providers]]
+id = "fourth"
+base_url = "%s"
+key = "none"
+models = [{ id = "n", context = 100000, limits = { rpd = 1000 } }]
+"""
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with harness.launched() as browser:
-        yield browser
+ROW_TARGETS = "[data-rows] :is(.row-handle, .toggle, .menu > summary)"
+MISSED = """targets => targets.flatMap((target) => {
+  const box = target.getBoundingClientRect();
+  const [x, y] = [box.x + box.width / 2, box.y + box.height / 2];
+  const around = [[-21, 0], [21, 0], [0, -21], [0, 21]];
+  const hits = ([dx, dy]) => target.contains(document.elementFromPoint(x + dx, y + dy));
+  return around.every(hits) ? [] : [target.outerHTML.slice(0, 120)];
+})"""
+"""Of these elements, those that a finger misses within 44 by 44 pixels."""
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """Three models, each of which answers with its provider's name."""
-    with FakeProvider() as first, FakeProvider() as second, FakeProvider() as third:
-        fakes = dict(zip(NAMES, (first, second, third), strict=True))
-        for name, fake in fakes.items():
-            fake.default = says(f"from {name}")
-        urls = {name: fake.base_url for name, fake in fakes.items()}
+    """Four models of two families, each of which answers with its provider's name."""
+    with ExitStack() as stack:
+        urls = {}
+        for name in (ref.split("/")[0] for ref in REFS):
+            fake = stack.enter_context(FakeProvider())
+            fake.default = says(f"from {name}", usage=(9, 40))
+            urls[name] = fake.base_url
+        fourth = FOURTH % urls.pop("fourth")
         folder = tmp_path_factory.mktemp("chain")
-        with Server(folder, config(urls, limits=CAPS, sticky_ttl=0)) as server:
+        text = config(urls, chain=REFS, limits=CAPS, more=fourth, sticky_ttl=0)
+        with Server(folder, text) as server:
             server.cli("admin", "create", "ada", "--password-stdin", stdin=f"{PASSWORD}\n")
             yield server
 
 
 @pytest.fixture
-def person(browser: Browser, server: Server) -> Iterator[Person]:
+def person(browser: Browser, server: Server, login: StorageState) -> Iterator[Person]:
     put_back(server)
-    person = Person(browser, server)
-    person.log_in()
-    person.page.wait_for_url("**/keys")
+    person = Person(browser, server, storage_state=login)
     person.page.goto("/chain")
     expect(person.page.locator("[data-live]")).to_be_visible()
     yield person
@@ -58,8 +72,8 @@ def person(browser: Browser, server: Server) -> Iterator[Person]:
 def put_back(server: Server) -> None:
     """The order in which the tests begin."""
     seen = server.get("/api/chain").json()
-    first = {"order": [f"{name}/m" for name in NAMES], "strategy": "priority"}
-    on = {"enabled": {f"{name}/m": True for name in NAMES}}
+    first = {"order": list(REFS), "strategy": "priority"}
+    on = {"enabled": dict.fromkeys(REFS, True)}
     body = {"version": seen["version"], **first, **on}
     url = f"{server.url}/api/chain"
     assert requests.put(url, json=body, headers=server.headers(), timeout=PATIENCE).ok
@@ -77,8 +91,9 @@ def order(page: Page) -> list[str]:
     return found
 
 
-def drag(page: Page, ref: str, onto: str) -> None:
-    start = page.get_by_role("button", name=f"Move {ref}").bounding_box()
+def drag(page: Page, what: str, onto: str) -> None:
+    """By the handle of a row, or of a family, past the middle of another."""
+    start = page.get_by_role("button", name=f"Move {what}").bounding_box()
     end = page.get_by_role("button", name=f"Move {onto}").bounding_box()
     assert start and end
     page.mouse.move(start["x"] + 10, start["y"] + 10)
@@ -93,8 +108,8 @@ def test_dragged_by_mouse_the_next_call_follows(person: Person, server: Server) 
     page = person.page
     assert served(server) == "from first"
     drag(page, "second/m", "first/m")
-    expect(page.get_by_text("second/m is at place 1 of 3").first).to_be_visible()
-    assert order(page) == ["second/m", "first/m", "third/m"]
+    expect(page.get_by_text("second/m is at place 1 of 4").first).to_be_visible()
+    assert order(page) == ["second/m", "first/m", "third/m", "fourth/n"]
     expect(page.locator("[data-next]")).to_have_id("second/m")
     assert served(server) == "from second"
     page.get_by_role("button", name="Undo").click()
@@ -107,7 +122,7 @@ def test_moved_by_keyboard_the_next_call_follows(person: Person, server: Server)
     page.get_by_role("button", name="Move third/m").focus()
     page.keyboard.press("Space")
     page.keyboard.press("ArrowUp")
-    expect(page.locator("[data-announcer]")).to_have_text("third/m, place 2 of 3.")
+    expect(page.locator("[data-announcer]")).to_have_text("third/m, place 2 of 4.")
     page.keyboard.press("ArrowUp")
     page.keyboard.press("Space")
     expect(page.locator("[data-next]")).to_have_id("third/m")
@@ -130,6 +145,87 @@ def test_the_menu_and_the_switch(person: Person, server: Server) -> None:
     assert served(server) == "from first"
     page.get_by_role("button", name="Undo").last.click()
     expect(page.locator("[data-next]")).to_have_id("second/m")
+
+
+def test_dragged_by_a_finger_the_next_call_follows(
+    browser: Browser, server: Server, login: StorageState
+) -> None:
+    put_back(server)
+    person = Person(browser, server, storage_state=login, viewport=PHONE, has_touch=True)
+    page = person.page
+    page.goto("/chain")
+    expect(page.locator("[data-live]")).to_be_visible()
+    assert page.eval_on_selector_all(ROW_TARGETS, MISSED) == []
+    start = page.get_by_role("button", name="Move third/m").bounding_box()
+    end = page.get_by_role("button", name="Move first/m").bounding_box()
+    assert start and end
+    finger = person.context.new_cdp_session(page)
+
+    def touch(kind: str, *points: float) -> None:
+        at = [{"x": start["x"] + 20, "y": y} for y in points]
+        finger.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": at})
+
+    touch("touchStart", start["y"] + 20)
+    for step in range(1, 11):
+        touch("touchMove", start["y"] + 20 + step / 10 * (end["y"] - start["y"]))
+    shot(page, "chain-touch")
+    touch("touchEnd")
+    expect(page.locator("[data-next]")).to_have_id("third/m")
+    assert page.evaluate("scrollY") == 0
+    assert served(server) == "from third"
+    person.close()
+    assert person.complaints == []
+
+
+def test_families_are_moved_whole(person: Person, server: Server) -> None:
+    page = person.page
+    page.get_by_role("button", name="By family").click()
+    page.get_by_role("button", name="Move the family n").focus()
+    page.keyboard.press("Space")
+    page.keyboard.press("ArrowUp")
+    expect(page.locator("[data-announcer]")).to_have_text("n, place 1 of 2 families.")
+    page.keyboard.press("Space")
+    expect(page.locator("[data-next]")).to_have_id("fourth/n")
+    expect(page.get_by_role("button", name="Move the family n")).to_be_focused()
+    assert served(server) == "from fourth"
+    drag(page, "the family m", "the family n")
+    expect(page.locator("[data-next]")).to_have_id("first/m")
+    assert order(page) == list(REFS)
+    # Within its family, a model is moved as in the plain list.
+    page.get_by_role("button", name="Move second/m").focus()
+    for key in ("Space", "ArrowUp", "ArrowUp", "Space"):
+        page.keyboard.press(key)
+    expect(page.locator("[data-next]")).to_have_id("second/m")
+    drag(page, "third/m", "second/m")
+    expect(page.locator("[data-next]")).to_have_id("third/m")
+    assert order(page) == ["third/m", "second/m", "first/m", "fourth/n"]
+    shot(page, "chain-family")
+    assert axe(page) == []
+    page.get_by_role("button", name="By family").click()
+    assert order(page) == ["third/m", "second/m", "first/m", "fourth/n"]
+
+
+def test_what_was_measured_is_shown(person: Person, server: Server) -> None:
+    served(server)
+    row = person.page.locator('[id="first/m"]')
+    expect(row.locator(".speed")).to_contain_text("tok/s")
+    expect(row.locator(".success")).to_contain_text("100")
+    expect(row.locator(".left")).to_contain_text("today")
+
+
+def test_a_preset_orders_at_once_and_is_taken_back(person: Person, server: Server) -> None:
+    page = person.page
+    page.locator(".chain-presets > summary").click()
+    page.get_by_role("button", name="Most quota first").click()
+    expect(page.locator(".toast", has_text="Most quota first.")).to_be_visible()
+    page.get_by_label("More for fourth/n").click()
+    page.get_by_role("button", name="Move to top").click()
+    expect(page.locator("[data-next]")).to_have_id("fourth/n")
+    assert served(server) == "from fourth"
+    for _ in range(2):
+        page.get_by_role("button", name="Undo").last.click()
+    expect(page.locator("[data-next]")).to_have_id("first/m")
+    assert order(page) == list(REFS)
 
 
 def test_a_second_tab_follows_and_says_so(person: Person) -> None:
@@ -166,7 +262,7 @@ def test_search_families_and_several_at_once(person: Person) -> None:
     expect(page.locator("[data-rows] .row:visible")).to_have_count(1)
     page.get_by_label("Search the models").fill("")
     page.get_by_role("button", name="By family").click()
-    expect(page.locator(".family")).to_have_count(1)
+    expect(page.locator(".family")).to_have_count(2)
     shot(page, "chain-family")
     page.get_by_role("button", name="By family").click()
     page.get_by_label("Choose second/m").check()
@@ -175,7 +271,7 @@ def test_search_families_and_several_at_once(person: Person) -> None:
     assert axe(page) == []
     page.get_by_role("button", name="Move to top").first.click()
     expect(page.locator("[data-next]")).to_have_id("second/m")
-    assert order(page) == ["second/m", "third/m", "first/m"]
+    assert order(page) == ["second/m", "third/m", "first/m", "fourth/n"]
 
 
 def test_why_shows_the_route_of_a_request_and_of_a_past_one(person: Person, server: Server) -> None:
@@ -207,10 +303,11 @@ def test_it_fits_a_phone_and_the_dark(person: Person) -> None:
             assert too_wide(page) <= 0
 
 
-def test_without_a_script_the_buttons_are_enough(browser: Browser, server: Server) -> None:
+def test_without_a_script_the_buttons_are_enough(
+    browser: Browser, server: Server, login: StorageState
+) -> None:
     put_back(server)
-    person = Person(browser, server, java_script_enabled=False)
-    person.log_in()
+    person = Person(browser, server, java_script_enabled=False, storage_state=login)
     page = person.page
     page.goto("/chain")
     page.get_by_label("More for third/m").click()
