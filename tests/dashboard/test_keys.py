@@ -180,7 +180,8 @@ def test_a_removed_endpoint_comes_back_whole(
     assert "box/one" not in chain(owner)["order"]
     assert owner.send("/api/keys/endpoints/box/restore", {}).status_code == 200
     assert chain(owner) == before
-    assert services.keys.all() == (key,)
+    (back,) = services.keys.all()
+    assert (back.id, back.mask, back.created_at) == (key.id, key.mask, key.created_at)
     assert services.configuration.secret("box", str(key.id)) == "its-own-secret"
 
 
@@ -328,3 +329,27 @@ def test_what_is_left_is_shown_with_its_reset(owner: Visitor) -> None:
     page = owner.get("/keys").get_data(as_text=True)
     row = page[page.index('data-row="lab"') :]
     assert "1,000 of 1,000 today" in row[: row.index("</summary>")]
+
+
+@pytest.mark.parametrize(
+    ("provider", "word"),
+    [("mistral", "trains on prompts"), ("nvidia", "evaluation only"), ("groq", None)],
+)
+def test_a_row_warns_of_terms_before_a_key_is_got(
+    owner: Visitor, provider: str, word: str | None
+) -> None:
+    page = owner.get("/keys").get_data(as_text=True)
+    row = page[page.index(f'data-row="{provider}"') :]
+    summary = row[: row.index("</summary>")]
+    assert ('class="mark"' in summary) == (word is not None)
+    assert (word or "") in summary
+    assert f'data-add-for="{provider}"' in row
+
+
+def test_the_source_of_limits_is_a_link_with_its_date(owner: Visitor) -> None:
+    page = owner.get("/keys").get_data(as_text=True)
+    row = page[page.index('data-row="groq"') :]
+    facts = row[: row.index("</dl>")]
+    link = 'href="https://console.groq.com/docs/rate-limits" rel="noopener noreferrer"'
+    assert link in facts
+    assert re.search(r"catalog of \d{4}-\d\d-\d\d", facts)

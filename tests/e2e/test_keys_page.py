@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from typing import Literal
 
 import pytest
 import requests
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import Browser, StorageState, expect
 
 from tests.e2e import browser as harness
 from tests.e2e.browser import DESKTOP, PASSWORD, PHONE, Person, axe, shot, too_wide
-from tests.e2e.server import HELLO, Server, config
-from tests.fakes.provider import FakeProvider
+from tests.e2e.server import HELLO, PATIENCE, Server, config
+from tests.fakes.provider import FakeProvider, Reply, SeenRequest
 from tests.fakes.replies import status
 
 pytestmark = [
@@ -22,22 +23,30 @@ pytestmark = [
 
 GOOD = "gsk_" + "0not0a0real0key" * 4
 BAD = "gsk_" + "1not1a1real1key" * 4
+SLOW = "gsk_" + "3not3a3real3key" * 4
 THIRD = "gsk_" + "2not2a2real2key" * 4
 SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with harness.launched() as browser:
-        yield browser
+def answer_slowly() -> threading.Event:
+    """Set, it lets the slow key be answered."""
+    return threading.Event()
 
 
 @pytest.fixture(scope="module")
-def upstream() -> Iterator[FakeProvider]:
+def upstream(answer_slowly: threading.Event) -> Iterator[FakeProvider]:
+    refusal = status(401, {"error": {"message": "Invalid API Key"}})
+
+    def choose(request: SeenRequest) -> Reply | None:
+        if request.key == SLOW:
+            answer_slowly.wait(PATIENCE)
+        return refusal if request.key == BAD else None
+
     with FakeProvider(models=("alpha", "beta")) as fake:
-        refusal = status(401, {"error": {"message": "Invalid API Key"}})
-        fake.chooser = lambda request: refusal if request.key == BAD else None
+        fake.chooser = choose
         yield fake
+        answer_slowly.set()
 
 
 @pytest.fixture(scope="module")
@@ -52,10 +61,9 @@ def server(tmp_path_factory: pytest.TempPathFactory, upstream: FakeProvider) -> 
 
 
 @pytest.fixture
-def person(browser: Browser, server: Server) -> Iterator[Person]:
-    person = Person(browser, server)
-    person.log_in()
-    person.page.wait_for_url("**/keys")
+def person(browser: Browser, server: Server, login: StorageState) -> Iterator[Person]:
+    person = Person(browser, server, storage_state=login)
+    person.page.goto("/keys")
     yield person
     person.close()
     assert person.complaints == []
@@ -98,6 +106,25 @@ def test_a_refused_key_is_said_to_be(person: Person) -> None:
     page.locator("#groq > summary").click()
     expect(page.locator("#groq .key", has_text="refused")).to_be_visible()
     shot(page, "keys-refused")
+
+
+def test_a_slow_provider_is_not_waited_for(person: Person, answer_slowly: threading.Event) -> None:
+    page = person.page
+    page.get_by_label("Key", exact=True).fill(SLOW)
+    page.get_by_role("button", name="Add and test").click()
+    said = page.locator("#add-said")
+    expect(said).to_contain_text("Groq has not answered yet: still testing")
+    expect(page.get_by_role("button", name="Add and test")).not_to_have_attribute(
+        "aria-busy", "true"
+    )
+    # What is typed meanwhile stays as it is.
+    page.get_by_label("Key", exact=True).fill("unlike-any")
+    answer_slowly.set()
+    expect(page.locator(".toast", has_text="Groq accepts the key.")).to_be_visible()
+    expect(page.get_by_label("Key", exact=True)).to_have_value("unlike-any")
+    expect(said).to_contain_text("Not recognised yet")
+    page.get_by_role("button", name="Undo").last.click()
+    expect(page.locator(".toast", has_text="Removed")).to_be_visible()
 
 
 def test_the_unified_key_is_shown_after_the_password(person: Person, server: Server) -> None:
@@ -151,7 +178,11 @@ def test_an_endpoint_is_added_and_removed(person: Person, upstream: FakeProvider
     page.locator("#box > summary").click()
     expect(page.locator("#box")).to_contain_text("alpha")
     page.locator("#box").get_by_role("button", name="Remove this endpoint").click()
-    page.get_by_role("dialog").get_by_role("button", name="Remove").click()
+    expect(page.locator("#box")).to_have_count(0)
+    page.get_by_role("button", name="Undo").last.click()
+    page.locator("#box > summary").click()
+    expect(page.locator("#box")).to_contain_text("alpha")
+    page.locator("#box").get_by_role("button", name="Remove this endpoint").click()
     expect(page.locator("#box")).to_have_count(0)
     person.complaints = [c for c in person.complaints if "422" not in c]
 

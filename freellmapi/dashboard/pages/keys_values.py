@@ -10,6 +10,15 @@ from freellmapi.dashboard.filters import count, tokens
 from freellmapi.dashboard.pages.keys_meter import Left
 from freellmapi.router.snapshot import ANONYMOUS
 
+_CAUTIONS = (
+    ("evaluation only", "evaluation only"),
+    ("non-commercial", "non-commercial"),
+    ("are used for training", "trains on prompts"),
+    ("training", "may train on prompts"),
+    ("read by", "others can read prompts"),
+)
+"""Words of the catalog's terms, and what a row says of them; the first that fits."""
+
 
 @dataclass(frozen=True, slots=True)
 class State:
@@ -65,6 +74,12 @@ class ProviderRow:
         """``2 keys``; those that nobody had to bring do not count."""
         n = sum(key.id != ANONYMOUS for key in self.keys)
         return "" if not n else "1 key" if n == 1 else f"{n} keys"
+
+    @property
+    def caution(self) -> str:
+        """What of its terms should be known before a key is got; empty when nothing."""
+        terms = self.provider.terms.lower()
+        return next((word for sign, word in _CAUTIONS if sign in terms), "")
 
 
 @dataclass(frozen=True, slots=True)
