@@ -23,3 +23,9 @@ def no_database_is_left() -> Iterator[None]:
     before = postgres.cluster().made()
     yield
     postgres.cluster().drop(postgres.cluster().made() - before)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Among several workers, first what waits for processes, so that no one waits for it last."""
+    if hasattr(config, "workerinput"):
+        items.sort(key=lambda item: item.get_closest_marker("e2e") is None)

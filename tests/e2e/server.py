@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -28,6 +29,7 @@ ROOT = Path(__file__).parent.parent.parent
 CLOCK = SystemClock()
 ENCRYPTION_KEY = "ab" * 32
 HELLO: list[ChatCompletionUserMessageParam] = [{"role": "user", "content": "Say hello."}]
+PORTS = (12_000, 32_000)
 PATIENCE = 30.0
 """Seconds that anything may take on a machine with other work to do."""
 
@@ -203,9 +205,14 @@ def config(
 
 
 def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        found: int = server.getsockname()[1]
-        return found
+    """Below those that the system gives out, so that nothing else takes it before the server."""
+    while True:
+        port = random.randrange(*PORTS)
+        try:
+            socket.create_server(("127.0.0.1", port)).close()
+        except OSError:
+            continue
+        return port
 
 
 def _bare_environment() -> dict[str, str]:
