@@ -43,6 +43,7 @@ from freellmapi.storage.accounts import AccountStore
 from freellmapi.storage.config import ConfigStore
 from freellmapi.storage.db import Database
 from freellmapi.storage.keys import DuplicateKey, KeyStore
+from freellmapi.storage.lease import Alone, Leadership, Lease
 from freellmapi.storage.measurements import MeasurementStore
 from freellmapi.storage.request_log import RequestLog
 from freellmapi.storage.rollups import Rollups
@@ -116,7 +117,15 @@ def _assemble(
         health=key_health,
         gateway=Gateway(configuration, tools, request_log, key_health, preferences),
         off_hub=off_hub,
+        leadership=_leadership(settings, database, clock),
     )
+
+
+def _leadership(settings: Settings, database: Database, clock: Clock) -> Leadership:
+    """One worker on a file of its own leads; among others they agree by the database."""
+    if database.is_sqlite and settings.redis_url is None:
+        return Alone()
+    return Lease(database, clock, "background", uuid.uuid4().hex)
 
 
 def create_app(settings: Settings, services: Services | None = None) -> Flask:

@@ -20,6 +20,8 @@ T = TypeVar("T")
 FOLLOW_INTERVAL = 1.0
 """Seconds between looks at the configuration's version: a change by another process, such
 as the command line, is in force within two seconds."""
+LEASE_INTERVAL = 5.0
+"""Seconds between renewals of the lease on what one process does for all."""
 HEALTH_INTERVAL = 5.0
 """Seconds between looks whether a key is due for a probe."""
 SAVE_INTERVAL = 60.0
@@ -50,6 +52,7 @@ class Background:
     def start(self) -> None:
         self._greenlets = [
             gevent.spawn(self._every, FOLLOW_INTERVAL, self._follow),
+            gevent.spawn(self._every, LEASE_INTERVAL, self._lead),
             gevent.spawn(self._every, HEALTH_INTERVAL, self._check_keys),
             gevent.spawn(self._every, SAVE_INTERVAL, self._save),
             gevent.spawn(self._every, SAVE_INTERVAL, self._save_token_use),
@@ -75,9 +78,15 @@ class Background:
             services.gateway.reconfigured()
             log.info("configuration reloaded version=%d", services.configuration.snapshot.version)
 
+    def _lead(self) -> None:
+        """Keep the lease, or take it when who had it is gone."""
+        led = self._services.leadership.held
+        if off_hub(self._services.leadership.renew) != led:
+            log.info("background jobs %s", "left to another process" if led else "taken over")
+
     def _check_keys(self) -> None:
-        """Probe the keys that are due, and write down what has changed."""
-        self._services.health.run_once()
+        """Write down what has changed, and probe the keys that are due if that is for us."""
+        self._services.health.run_once(probing=self._services.leadership.held)
 
     def _save(self) -> None:
         """Write down what was measured; all but the write itself stays on the hub."""
@@ -91,13 +100,15 @@ class Background:
         off_hub(lambda: self._services.token_use.save(self._services.tokens))
 
     def _clean(self) -> None:
-        """Fold the sums, drop old log rows and benches that ended long ago."""
+        """Drop benches that ended long ago; for all processes, fold the sums and prune."""
         services = self._services
+        services.gateway.tools.cooldowns.prune()
+        services.gateway.tools.ledger.prune(services.clock.now())
+        if not services.leadership.held:
+            return
         off_hub(lambda: fold(services.database, services.clock.now()))
         days = services.configuration.snapshot.settings.log_retention_days
         before = services.clock.now() - days * DAY
         off_hub(lambda: services.request_log.prune(before))
-        services.gateway.tools.cooldowns.prune()
-        services.gateway.tools.ledger.prune(services.clock.now())
         forgotten = services.clock.now() - FORGET_AFTER
         off_hub(lambda: services.measurements.prune(forgotten))

@@ -22,6 +22,7 @@ from freellmapi.storage.config import ConfigStore
 from freellmapi.storage.db import Database, DatabaseUnavailable
 from freellmapi.storage.keys import KeyStore
 from freellmapi.storage.last_used import LastUsed
+from freellmapi.storage.lease import Alone, Leadership
 from freellmapi.storage.measurements import MeasurementStore
 from freellmapi.storage.request_log import RequestLog
 from freellmapi.storage.token_use import TokenUse
@@ -55,6 +56,8 @@ class Services:
     off_hub: OffHub
     """Runs a job that blocks or computes for long while other requests go on."""
     token_use: TokenUse = field(default_factory=TokenUse)
+    leadership: Leadership = field(default_factory=Alone)
+    """Whether the background jobs that run once among all processes are this one's."""
     last_used: LastUsed = field(default_factory=LastUsed)
 
     def close(self) -> None:
@@ -63,8 +66,9 @@ class Services:
         try:
             self.gateway.preferences.measurements.save(self.measurements.save)
             self.token_use.save(self.tokens)
+            self.leadership.release()
         except DatabaseUnavailable as exc:
-            log.warning("measurements not saved: %s", exc)
+            log.warning("not all was saved at the end: %s", exc)
         self.local.stop()
         self.transport.close()
         self.database.close()

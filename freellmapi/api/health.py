@@ -14,8 +14,10 @@ bp = Blueprint("health", __name__)
 
 @bp.get("/healthz")
 def healthz() -> Response:
-    """200 while the process answers at all."""
-    return json_response({"status": "ok", "version": __version__})
+    """200 while the process answers at all; which program it is, and the form of its database."""
+    return json_response(
+        {"status": "ok", "version": __version__, "schema": services().database.schema}
+    )
 
 
 @bp.get("/readyz")

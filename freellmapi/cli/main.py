@@ -11,6 +11,7 @@ from freellmapi.cli.admin import admin
 from freellmapi.cli.backup import backup, restore
 from freellmapi.cli.chain import chain
 from freellmapi.cli.commands import Group
+from freellmapi.cli.copy_database import copy_database
 from freellmapi.cli.doctor import doctor
 from freellmapi.cli.explain import explain
 from freellmapi.cli.keys import keys
@@ -59,7 +60,7 @@ def main(context: click.Context) -> None:
 
 for command in (serve, keys, providers, models, chain, token, admin, explain, quota, doctor):
     main.add_command(command)
-for command in (backup, restore):
+for command in (backup, restore, copy_database):
     main.add_command(command)
 for command in (import_keys, export_keys):
     keys.add_command(command)

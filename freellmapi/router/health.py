@@ -128,17 +128,18 @@ class Health:
             return None
         return KeyState(health.status, health.reason, health.told_at, health.rejected)
 
-    def run_once(self) -> int:
+    def run_once(self, probing: bool = True) -> int:
         """Probe what is due, one after the other and a few at most, and write what changed.
 
-        Returns how many were probed. With ``probe_interval`` 0 none is.
+        Returns how many were probed. With ``probe_interval`` 0 none is, nor unless ``probing``:
+        one of several processes does it for all.
         """
         if self._running:
             return 0
         self._running = True
         try:
             probed = 0
-            while probed < MOST_PER_ROUND and (key := self._next()) is not None:
+            while probing and probed < MOST_PER_ROUND and (key := self._next()) is not None:
                 self._probe(key)
                 probed += 1
             self._write()

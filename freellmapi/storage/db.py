@@ -17,7 +17,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlch
 from sqlalchemy.pool import NullPool
 
 from freellmapi.core.errors import SettingsError
-from freellmapi.storage import migrations, postgres
+from freellmapi.storage import before, migrations, postgres
 
 BUSY_TIMEOUT_MS = 5_000
 
@@ -100,10 +100,22 @@ class Database:
         return self.engine.connect()
 
     def migrate(self) -> None:
-        """Brings the schema up to date; safe when several processes do so at once."""
-        for migration in migrations.MIGRATIONS:
+        """Brings the schema up to date; safe when several processes do so at once.
+
+        A SQLite file that is to be changed is copied beside itself first, see docs/upgrade.md.
+        """
+        with self.connect() as connection:
+            pending = migrations.pending(connection)
+        if pending and self.is_sqlite and len(pending) < len(migrations.MIGRATIONS):
+            before.keep(self.engine, pending[0].name)
+        for migration in pending:
             with self.begin(patient=True) as connection:
                 migrations.apply(connection, migration)
+
+    @property
+    def schema(self) -> str:
+        """The newest of the steps that this program has brought the database to."""
+        return migrations.MIGRATIONS[-1].name
 
     def check(self) -> None:
         """Returns when the database answers, else raises ``DatabaseUnavailable``."""
@@ -120,6 +132,12 @@ class Database:
             self._anchor.close()
             self._anchor = None
         self.engine.dispose()
+
+
+def missing_file(url: str) -> bool:
+    """Whether this is SQLite's, and would be made by opening it."""
+    parsed = _parsed(url)
+    return parsed.get_backend_name() == "sqlite" and not Path(parsed.database or "").is_file()
 
 
 def said(error: BaseException) -> str:

@@ -260,6 +260,13 @@ MIGRATIONS: tuple[Migration, ...] = (
         "009-documents",
         ("CREATE TABLE documents (name TEXT PRIMARY KEY, document TEXT NOT NULL)",),
     ),
+    Migration(
+        "010-leases",
+        (
+            "CREATE TABLE leases "
+            "(name TEXT PRIMARY KEY, holder TEXT NOT NULL, beat BIGINT NOT NULL)",
+        ),
+    ),
 )
 
 
@@ -284,6 +291,12 @@ def applied(connection: Connection) -> frozenset[str]:
     if not inspect(connection).has_table(NAMES_TABLE):
         return frozenset()
     return frozenset(connection.scalars(text(f"SELECT name FROM {NAMES_TABLE}")))
+
+
+def pending(connection: Connection) -> tuple[Migration, ...]:
+    """The steps that this database has still to take, in order."""
+    taken = applied(connection)
+    return tuple(migration for migration in MIGRATIONS if migration.name not in taken)
 
 
 def refuse_newer(connection: Connection) -> None:

@@ -113,6 +113,15 @@ documents = Table(
     Column("document", Text, nullable=False),
 )
 
+#: Who does what is done once, see ``lease.py``.
+leases = Table(
+    "leases",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("holder", Text, nullable=False),
+    Column("beat", BigInteger, nullable=False),
+)
+
 requests = Table(
     "requests",
     metadata,
