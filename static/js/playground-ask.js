@@ -58,8 +58,14 @@ async function start(answer, at, goOn = false) {
   keep(talk);
   changed(answer);
   onRunning();
-  announce({ done: `${answer.via ?? "The model"} has answered.`, stopped: "Stopped." }[answer.state] ?? answer.why ?? "");
+  announce(ending(answer));
   if (answer.param && talk === desk.talk) rail.refuse(answer.param, answer.why ?? "");
+}
+
+/** @param {Answer} answer */
+function ending({ state, via, why = "" }) {
+  if (state === "done") return `${via ?? "The model"} has answered.`;
+  return state === "stopped" ? "Stopped." : why;
 }
 
 /**

@@ -39,7 +39,8 @@ export async function run(talk, at, answer, stop, changed, goOn) {
     else fail(answer, error, stop);
   }
   answer.duration = before + passed();
-  if (answer.state === "done" || answer.state === "failed") await learn(answer, goOn, earlier);
+  // A request that was refused as such was tried with nobody.
+  if (answer.state === "done" || (answer.state === "failed" && !answer.param)) await learn(answer, goOn, earlier);
 }
 
 /** @param {Answer} answer @param {unknown} error @param {AbortController} stop */

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 import pytest
-from playwright.sync_api import Browser, StorageState, ViewportSize, expect
+from playwright.sync_api import Browser, Page, StorageState, ViewportSize, expect
 
 from tests.e2e import browser as harness
 from tests.e2e.browser import DESKTOP, PASSWORD, PHONE, Person, axe, shot, too_wide
@@ -81,6 +81,67 @@ def test_a_page_is_accessible_and_fits(person: Person, page: str) -> None:
             assert too_wide(tab) <= 0
 
 
+def test_pages_without_the_frame_are_accessible_and_fit(person: Person) -> None:
+    tab = person.page
+    tab.goto("/nowhere")
+    expect(tab.get_by_role("heading", name="There is no such page")).to_be_visible()
+    _check_alone(tab, "error")
+    tab.goto("/account")
+    tab.evaluate("document.querySelector('[name=csrf_token]').value = 'stale'")
+    tab.get_by_label("Account and theme").click()
+    tab.get_by_role("button", name="Log out").click()
+    expect(tab.get_by_role("heading", name="That form is out of date")).to_be_visible()
+    _check_alone(tab, "stale")
+    person.context.clear_cookies()
+    tab.goto("/login")
+    _check_alone(tab, "login")
+    person.complaints = [c for c in person.complaints if "404" not in c and "400" not in c]
+
+
+def _check_alone(tab: Page, name: str) -> None:
+    for size, suffix in ((DESKTOP, ""), (PHONE, "-phone")):
+        tab.set_viewport_size(size)
+        for scheme in SCHEMES:
+            tab.emulate_media(color_scheme=scheme)
+            shot(tab, f"{name}-{scheme}{suffix}")
+            assert axe(tab) == []
+            assert too_wide(tab) <= 0
+
+
+@pytest.mark.parametrize("page", ["login", "playground", "account"])
+def test_a_thumb_hits_every_control(
+    browser: Browser, server: Server, login: StorageState, page: str
+) -> None:
+    state = None if page == "login" else login
+    person = Person(
+        browser, server, viewport=PHONE, has_touch=True, is_mobile=True, storage_state=state
+    )
+    person.page.goto(f"/{page}")
+    found: list[str] = person.page.evaluate(HARD_TO_HIT)
+    assert found == []
+    person.close()
+    assert person.complaints == []
+
+
+HARD_TO_HIT = """() => {
+  const hit = (e, x, y) => {
+    const there = document.elementFromPoint(x, y);
+    return there !== null && (e.contains(there) || (e.closest("label") ?? e).contains(there));
+  };
+  const isHard = (e) => {
+    const box = (e.closest("label") ?? e).getBoundingClientRect();
+    if (box.width >= 43.5 && box.height >= 43.5) return false;
+    const [x, y] = [box.x + box.width / 2, box.y + box.height / 2];
+    return !(box.width >= 43.5 && hit(e, x, y - 21) && hit(e, x, y + 21));
+  };
+  return [...document.querySelectorAll("button, summary, a, input, select, textarea")]
+    .filter((e) => e.checkVisibility() && !e.closest(".for-readers, .skip, [type=hidden]"))
+    .filter((e) => (e.scrollIntoView({block: "center"}), isHard(e)))
+    .map((e) => `${e.getBoundingClientRect().height} ${e.outerHTML.slice(0, 90)}`);
+}"""
+"""Controls that are less than 44 pixels wide or high, counting what lies around them."""
+
+
 def test_the_theme_is_kept(person: Person) -> None:
     page = person.page
     page.get_by_label("Account and theme").click()
@@ -100,6 +161,11 @@ def test_control_k_finds_pages_and_models(person: Person) -> None:
     expect(found.first).to_contain_text("Model")
     shot(page, "palette")
     assert axe(page) == []
+    search.fill("settings ret")
+    expect(found.first).to_have_text("RetentionSettings")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/settings#retention")
+    page.keyboard.press("Control+k")
     search.fill("play")
     page.keyboard.press("Enter")
     page.wait_for_url("**/playground")
