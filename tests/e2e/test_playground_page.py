@@ -14,7 +14,7 @@ from playwright.sync_api import Browser, FilePayload, StorageState, expect
 
 from tests.e2e import browser as harness
 from tests.e2e.browser import DESKTOP, PASSWORD, PHONE, Person, axe, shot, too_wide
-from tests.e2e.playground import ask, choose
+from tests.e2e.playground import ask, choose, message
 from tests.e2e.server import Server, config
 from tests.fakes.provider import (
     FakeProvider,
@@ -329,7 +329,9 @@ def test_options_go_along_and_are_judged_at_their_field(
     page.get_by_label("System prompt").fill("Be brief.")
     page.get_by_label("Temperature").fill("0.2")
     page.get_by_label("Tools").fill("[{")
-    ask(page, "Weather in Oslo?", "lab/handy")
+    choose(page, "lab/handy")
+    message(page).fill("Weather in Oslo?")
+    page.keyboard.press("Enter")
     expect(page.get_by_text("This is not JSON")).to_be_visible()
     expect(page.get_by_label("Tools")).to_be_focused()
     expect(page.get_by_role("textbox", name="Message", exact=True)).to_have_value(
