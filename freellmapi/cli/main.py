@@ -19,6 +19,7 @@ from freellmapi.cli.keys_exchange import export_keys, import_keys
 from freellmapi.cli.models import models
 from freellmapi.cli.providers import providers
 from freellmapi.cli.quota import quota
+from freellmapi.cli.rotate import rotate_key
 from freellmapi.cli.serve import serve
 from freellmapi.cli.session import Failed, Refused, Session
 from freellmapi.cli.token import token
@@ -60,7 +61,7 @@ def main(context: click.Context) -> None:
 
 for command in (serve, keys, providers, models, chain, token, admin, explain, quota, doctor):
     main.add_command(command)
-for command in (backup, restore, copy_database):
+for command in (backup, restore, rotate_key, copy_database):
     main.add_command(command)
 for command in (import_keys, export_keys):
     keys.add_command(command)

@@ -75,7 +75,14 @@ class Configuration:
         """Read everything anew if something was written since; whether it was."""
         if self._config.version() == self.snapshot.version:
             return False
-        self.snapshot = self._load()
+        try:
+            self.snapshot = self._load()
+        except VaultError as exc:
+            # Rotated while we were not looking. What is in memory goes on serving.
+            if str(exc) not in self.problems:
+                log.error("configuration not taken over: %s", exc)
+                self.problems = (*self.problems, str(exc))
+            return False
         return True
 
     def secret(self, provider: str, key_id: str) -> str | None:

@@ -14,7 +14,7 @@ from freellmapi.core.clock import Clock
 from freellmapi.storage.counters import CONFIG, advance
 from freellmapi.storage.db import Database
 from freellmapi.storage.tables import provider_keys
-from freellmapi.storage.vault import Vault, mask
+from freellmapi.storage.vault import Vault, follow, mask
 
 #: ``unchecked``: never probed. ``invalid``: the provider refused it. ``error``: the probe
 #: itself failed, which says nothing about the key.
@@ -60,13 +60,12 @@ class KeyStore:
         self, provider: str, secret: str, label: str = "", extra: Mapping[str, str] | None = None
     ) -> StoredKey:
         """Stores a new key; ``DuplicateKey`` if the provider has this one already."""
-        fingerprint = self._vault.fingerprint(secret)
         values = {
             "provider": provider,
             "label": label,
             "mask": mask(secret),
             "sealed": b"",
-            "fingerprint": fingerprint,
+            "fingerprint": b"",
             "status": "unchecked",
             "status_reason": "",
             "enabled": True,
@@ -77,7 +76,7 @@ class KeyStore:
             with self._database.begin() as connection:
                 return self._insert(connection, values, secret)
         except IntegrityError as exc:
-            existing = self._by_fingerprint(provider, fingerprint)
+            existing = self.find(provider, secret)
             if existing is None:
                 raise
             raise DuplicateKey(existing) from exc
@@ -85,7 +84,8 @@ class KeyStore:
     def all(self) -> tuple[StoredKey, ...]:
         """Every key, oldest first."""
         with self._database.connect() as connection:
-            rows = connection.execute(select(provider_keys).order_by(provider_keys.c.id))
+            rows = connection.execute(select(provider_keys).order_by(provider_keys.c.id)).all()
+            follow(connection, self._vault)
             return tuple(_stored(row) for row in rows)
 
     def get(self, id: int) -> StoredKey | None:
@@ -95,7 +95,15 @@ class KeyStore:
 
     def find(self, provider: str, secret: str) -> StoredKey | None:
         """The provider's key that is this one, if it is stored."""
-        return self._by_fingerprint(provider, self._vault.fingerprint(secret))
+        with self._database.connect() as connection:
+            follow(connection, self._vault)
+            row = connection.execute(
+                select(provider_keys).where(
+                    provider_keys.c.provider == provider,
+                    provider_keys.c.fingerprint == self._vault.fingerprint(secret),
+                )
+            ).first()
+            return _stored(row) if row else None
 
     def remove(self, id: int) -> bool:
         """Whether there was such a key."""
@@ -105,15 +113,19 @@ class KeyStore:
 
     def restore(self, key: StoredKey) -> None:
         """Puts a removed key back as it was; ``DuplicateKey`` if it was added anew meanwhile."""
-        fingerprint = self._vault.fingerprint(self.secret(key))
         values = {column.name: getattr(key, column.name, None) for column in provider_keys.columns}
-        values |= {"fingerprint": fingerprint, "extra": json.dumps(dict(key.extra))}
+        values |= {"extra": json.dumps(dict(key.extra))}
         try:
             with self._database.begin() as connection:
+                follow(connection, self._vault)
+                # Anew, because the key may have been rotated since it was removed.
+                secret = self.secret(key)
+                values["fingerprint"] = self._vault.fingerprint(secret)
+                values["sealed"] = self._vault.seal(secret, identity(key.id, key.provider))
                 connection.execute(insert(provider_keys).values(**values))
                 advance(connection, CONFIG)
         except IntegrityError as exc:
-            existing = self._by_fingerprint(key.provider, fingerprint)
+            existing = self.find(key.provider, self.secret(key))
             if existing is None:
                 raise
             raise DuplicateKey(existing) from exc
@@ -154,15 +166,17 @@ class KeyStore:
 
     def secret(self, key: StoredKey) -> str:
         """The key itself; ``VaultError`` if the row was tampered with."""
-        return self._vault.open(key.sealed, _identity(key.id, key.provider))
+        return self._vault.open(key.sealed, identity(key.id, key.provider))
 
     def _insert(
         self, connection: Connection, values: Mapping[str, object], secret: str
     ) -> StoredKey:
+        follow(connection, self._vault)
+        values = {**values, "fingerprint": self._vault.fingerprint(secret)}
         # The row's id is part of what its secret is sealed to: row first, then seal.
         id = connection.scalar(insert(provider_keys).values(**values).returning(provider_keys.c.id))
         assert id is not None
-        sealed = self._vault.seal(secret, _identity(id, str(values["provider"])))
+        sealed = self._vault.seal(secret, identity(id, str(values["provider"])))
         row = connection.execute(
             update(provider_keys)
             .where(provider_keys.c.id == id)
@@ -172,16 +186,6 @@ class KeyStore:
         advance(connection, CONFIG)
         return _stored(row)
 
-    def _by_fingerprint(self, provider: str, fingerprint: bytes) -> StoredKey | None:
-        with self._database.connect() as connection:
-            row = connection.execute(
-                select(provider_keys).where(
-                    provider_keys.c.provider == provider,
-                    provider_keys.c.fingerprint == fingerprint,
-                )
-            ).first()
-            return _stored(row) if row else None
-
 
 def _bumped(connection: Connection, changed: int) -> bool:
     if changed:
@@ -189,7 +193,8 @@ def _bumped(connection: Connection, changed: int) -> bool:
     return bool(changed)
 
 
-def _identity(id: int, provider: str) -> str:
+def identity(id: int, provider: str) -> str:
+    """What the secret of a row is sealed to."""
     return f"provider_key:{id}:{provider}"
 
 

@@ -14,7 +14,7 @@ from freellmapi.core.clock import Clock
 from freellmapi.storage.counters import CONFIG, advance
 from freellmapi.storage.db import Database
 from freellmapi.storage.tables import client_tokens
-from freellmapi.storage.vault import Vault, mask
+from freellmapi.storage.vault import Vault, follow, mask
 
 UNIFIED = "unified"
 
@@ -83,9 +83,10 @@ class TokenStore:
                     client_tokens.c.name == name, client_tokens.c.revoked_at.is_(None)
                 )
             ).first()
+            follow(connection, self._vault)
         if row is None:
             raise UnknownToken(f"No live token is named '{name}'.")
-        return self._vault.open(row.sealed, _identity(row.id))
+        return self._vault.open(row.sealed, identity(row.id))
 
     def rotate(self, name: str = UNIFIED) -> str:
         """A new token in place of the live one, which ends at once."""
@@ -121,6 +122,7 @@ class TokenStore:
             )
 
     def _insert(self, connection: Connection, name: str) -> str:
+        follow(connection, self._vault)
         token = f"freellmapi-{secrets.token_hex(24)}"
         id = connection.scalar(
             insert(client_tokens)
@@ -131,7 +133,7 @@ class TokenStore:
         connection.execute(
             update(client_tokens)
             .where(client_tokens.c.id == id)
-            .values(sealed=self._vault.seal(token, _identity(id)))
+            .values(sealed=self._vault.seal(token, identity(id)))
         )
         advance(connection, CONFIG)
         return token
@@ -151,5 +153,6 @@ def digest(token: str) -> bytes:
     return hashlib.sha256(token.encode()).digest()
 
 
-def _identity(id: int) -> str:
+def identity(id: int) -> str:
+    """What a token is sealed to."""
     return f"client_token:{id}"
