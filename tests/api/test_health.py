@@ -40,9 +40,15 @@ def test_not_ready_while_all_are_limited(client: FlaskClient, fake: FakeProvider
     assert client.get("/healthz").status_code == 200
 
 
-def test_not_ready_without_its_database(client: FlaskClient, tmp_path: Path) -> None:
-    for file in (tmp_path / "data").glob("freellmapi.db*"):
-        file.unlink()
+def test_not_ready_without_its_database(
+    client: FlaskClient, services: Services, tmp_path: Path
+) -> None:
+    if services.database.is_sqlite:
+        for file in (tmp_path / "data").glob("freellmapi.db*"):
+            file.unlink()
+    else:
+        with services.database.begin() as connection:
+            connection.exec_driver_sql("DROP TABLE counters")
     response = client.get("/readyz")
     assert response.status_code == 503
     assert response.get_json()["reason"].startswith("database: ")

@@ -18,6 +18,7 @@ from tests.dashboard.traffic import answered, write
 from tests.e2e import browser as harness
 from tests.e2e.browser import DESKTOP, PASSWORD, PATIENCE_MS, PHONE, Person, axe, shot, too_wide
 from tests.e2e.server import CLOCK, Server, config
+from tests.fakes import postgres
 
 pytestmark = [
     pytest.mark.e2e,
@@ -230,4 +231,4 @@ def test_the_first_request_ticks_itself_off(browser: Browser, tmp_path: Path) ->
 
 
 def _database(server: Server) -> Database:
-    return Database.open(f"sqlite:///{server.data / 'freellmapi.db'}")
+    return Database.open(postgres.url_in(server.data, "freellmapi.db"))

@@ -238,7 +238,8 @@ def _toml(in_full: bool) -> Response:
 def _backup() -> Response:
     parts = services()
     if not backup.can_be_copied(parts.database):
-        raise GatewayError(409, "Only a SQLite database is copied here.", code="not_sqlite")
+        said = "Only a SQLite database is copied here; back up PostgreSQL with pg_dump."
+        raise GatewayError(409, said, code="not_sqlite")
     copying = parts.off_hub(lambda: backup.Copying(parts.database))
     response = Response(_copied(parts, copying), mimetype="application/vnd.sqlite3")
     response.call_on_close(copying.discard)
