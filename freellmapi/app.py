@@ -6,6 +6,7 @@ import atexit
 import logging
 import uuid
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 
@@ -27,21 +28,24 @@ from freellmapi.providers.probe import Prober
 from freellmapi.providers.transport import Transport
 from freellmapi.providers.wires import WIRES
 from freellmapi.router.call import Tools
+from freellmapi.router.cluster import Cluster
 from freellmapi.router.config_file import ConfigFile, read_config
 from freellmapi.router.configuration import Configuration, Given
 from freellmapi.router.cooldowns import Cooldowns
 from freellmapi.router.gateway import Gateway
 from freellmapi.router.health import Health
-from freellmapi.router.ledger import MemoryLedger
+from freellmapi.router.ledger import Ledger, MemoryLedger
 from freellmapi.router.measurements import Measurements
 from freellmapi.router.preferences import Preferences
 from freellmapi.router.restore import restore
+from freellmapi.router.sticky import Sticky
 from freellmapi.router.views import bp as routes
 from freellmapi.services import EXTENSION, Services
 from freellmapi.settings import Settings, checkout_root
 from freellmapi.storage.accounts import AccountStore
 from freellmapi.storage.config import ConfigStore
 from freellmapi.storage.db import Database
+from freellmapi.storage.installation import installation
 from freellmapi.storage.keys import DuplicateKey, KeyStore
 from freellmapi.storage.lease import Alone, Leadership, Lease
 from freellmapi.storage.measurements import MeasurementStore
@@ -84,11 +88,16 @@ def _assemble(
     configuration = Configuration(keys, tokens, config, _given(settings, file, local))
     request_log = RequestLog(database, clock)
     transport = Transport(clock, _proxies(settings))
-    ledger = MemoryLedger()
-    restore(ledger, configuration.snapshot, request_log, Rollups(database), clock.now())
-    cooldowns = Cooldowns(clock)
+
+    def restored(ledger: Ledger) -> None:
+        restore(ledger, configuration.snapshot, request_log, Rollups(database), clock.now())
+
+    counting = _counting(settings, database, clock, restored)
+    ledger, cooldowns = counting.ledger, counting.cooldowns
     saved = MeasurementStore(database)
-    preferences = Preferences(Measurements(saved.load()), ledger, cooldowns, clock, Random())
+    preferences = Preferences(
+        Measurements(saved.load()), ledger, cooldowns, clock, Random(), counting.sticky
+    )
     tools = Tools(
         transport=transport,
         wires=WIRES,
@@ -117,6 +126,7 @@ def _assemble(
         health=key_health,
         gateway=Gateway(configuration, tools, request_log, key_health, preferences),
         off_hub=off_hub,
+        cluster=counting.cluster,
         leadership=_leadership(settings, database, clock),
     )
 
@@ -126,6 +136,33 @@ def _leadership(settings: Settings, database: Database, clock: Clock) -> Leaders
     if database.is_sqlite and settings.redis_url is None:
         return Alone()
     return Lease(database, clock, "background", uuid.uuid4().hex)
+
+
+@dataclass(frozen=True, slots=True)
+class _Counting:
+    """What one worker keeps in memory, and several in Redis."""
+
+    ledger: Ledger
+    cooldowns: Cooldowns
+    sticky: Sticky
+    cluster: Cluster | None
+
+
+def _counting(
+    settings: Settings, database: Database, clock: Clock, restored: Callable[[Ledger], None]
+) -> _Counting:
+    if settings.redis_url is None:
+        ledger = MemoryLedger()
+        restored(ledger)
+        return _Counting(ledger, Cooldowns(clock), Sticky(), None)
+    try:
+        from freellmapi.sharing import sharing
+    except ImportError as exc:
+        raise SettingsError(
+            "REDIS_URL needs the client library: pip install 'freellmapi[redis]'."
+        ) from exc
+    found = sharing(settings.redis_url, installation(database), clock, restored)
+    return _Counting(found.ledger, found.cooldowns, found.sticky, found.cluster)
 
 
 def create_app(settings: Settings, services: Services | None = None) -> Flask:

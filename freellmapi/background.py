@@ -20,6 +20,8 @@ T = TypeVar("T")
 FOLLOW_INTERVAL = 1.0
 """Seconds between looks at the configuration's version: a change by another process, such
 as the command line, is in force within two seconds."""
+TICK_INTERVAL = 0.25
+"""Seconds between signs of life to the other workers."""
 LEASE_INTERVAL = 5.0
 """Seconds between renewals of the lease on what one process does for all."""
 HEALTH_INTERVAL = 5.0
@@ -52,6 +54,7 @@ class Background:
     def start(self) -> None:
         self._greenlets = [
             gevent.spawn(self._every, FOLLOW_INTERVAL, self._follow),
+            gevent.spawn(self._every, TICK_INTERVAL, self._tick),
             gevent.spawn(self._every, LEASE_INTERVAL, self._lead),
             gevent.spawn(self._every, HEALTH_INTERVAL, self._check_keys),
             gevent.spawn(self._every, SAVE_INTERVAL, self._save),
@@ -77,6 +80,11 @@ class Background:
         if off_hub(services.configuration.refresh):
             services.gateway.reconfigured()
             log.info("configuration reloaded version=%d", services.configuration.snapshot.version)
+
+    def _tick(self) -> None:
+        """Keep up with the other workers."""
+        if self._services.cluster is not None:
+            self._services.cluster.tick()
 
     def _lead(self) -> None:
         """Keep the lease, or take it when who had it is gone."""

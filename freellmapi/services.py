@@ -14,6 +14,7 @@ from freellmapi.providers.local import LocalModel
 from freellmapi.providers.origins import Proxies
 from freellmapi.providers.transport import Transport
 from freellmapi.router.asking import OffHub
+from freellmapi.router.cluster import Cluster
 from freellmapi.router.configuration import Configuration
 from freellmapi.router.gateway import Gateway
 from freellmapi.router.health import Health
@@ -55,6 +56,8 @@ class Services:
     gateway: Gateway
     off_hub: OffHub
     """Runs a job that blocks or computes for long while other requests go on."""
+    cluster: Cluster | None = None
+    """The other workers, when there may be some."""
     token_use: TokenUse = field(default_factory=TokenUse)
     leadership: Leadership = field(default_factory=Alone)
     """Whether the background jobs that run once among all processes are this one's."""
@@ -69,6 +72,8 @@ class Services:
             self.leadership.release()
         except DatabaseUnavailable as exc:
             log.warning("not all was saved at the end: %s", exc)
+        if self.cluster is not None:
+            self.cluster.leave()
         self.local.stop()
         self.transport.close()
         self.database.close()

@@ -6,6 +6,7 @@ from flask import Blueprint, Response
 
 from freellmapi import __version__
 from freellmapi.api.render import json_response
+from freellmapi.router.cluster import TOGETHER, Cluster
 from freellmapi.services import services
 from freellmapi.storage.db import DatabaseUnavailable
 
@@ -28,7 +29,16 @@ def readyz() -> Response:
         parts.database.check()
     except DatabaseUnavailable as exc:
         return json_response({"status": "unavailable", "reason": f"database: {exc}"}, 503)
+    told = {} if parts.cluster is None else _together(parts.cluster)
     reason = parts.gateway.unavailable(parts.configuration.snapshot.auto)
     if reason is not None:
-        return json_response({"status": "unavailable", "reason": reason}, 503)
-    return json_response({"status": "ready"})
+        return json_response({"status": "unavailable", "reason": reason, **told}, 503)
+    return json_response({"status": "ready", **told})
+
+
+def _together(cluster: Cluster) -> dict[str, str]:
+    """How the workers count. Without Redis each still serves, from its share of the caps."""
+    told = {"counting": cluster.state}
+    if cluster.state != TOGETHER and cluster.reason:
+        told["redis"] = cluster.reason
+    return told

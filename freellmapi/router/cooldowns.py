@@ -7,7 +7,7 @@ Stated waits, used-up quotas and rejections last as long as they say.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from freellmapi.core.clock import Clock
@@ -52,6 +52,8 @@ class Cooldowns:
         self._entries: dict[str, BenchEntry] = {}
         self.lifted = 0
         """How many benches ended before their time."""
+        self.on_change: Callable[[str, BenchEntry | None], None] = lambda name, entry: None
+        """Told of every bench that begins, changes or is lifted (None)."""
 
     def blocking(self, candidate: Candidate, now: float) -> BenchEntry | None:
         """The bench that keeps the candidate out the longest, or None."""
@@ -78,11 +80,12 @@ class Cooldowns:
     def answers(self, candidate: Candidate) -> None:
         """A streamed answer has begun: ask it again, but remember what it did before."""
         now = self._clock.now()
-        for entry in self._over(candidate):
+        for name, entry in self._named(candidate):
             entry.on_trial = False
-            if entry.own:
-                entry.until = min(entry.until, now)
-                self.lifted += 1
+            if entry.own and entry.until > now:
+                entry.until = now
+                self.on_change(name, entry)
+            self.lifted += entry.own
 
     def succeeded(self, candidate: Candidate) -> None:
         """The candidate answered: our own benches it stands under are lifted.
@@ -95,6 +98,7 @@ class Cooldowns:
             if entry is not None and (entry.own or entry.until <= now):
                 del self._entries[name]
                 self.lifted += 1
+                self.on_change(name, None)
 
     def ended(self, candidate: Candidate) -> None:
         """The call ended without telling anything (the client left, a refused request)."""
@@ -122,6 +126,7 @@ class Cooldowns:
         self._entries[name] = entry
         if before is not None and entry.until < before.until:
             self.lifted += 1
+        self.on_change(name, entry)
         return entry
 
     def clear(self, name: str, kind: ErrorKind) -> None:
@@ -130,6 +135,17 @@ class Cooldowns:
         if entry is not None and entry.kind is kind:
             del self._entries[name]
             self.lifted += 1
+            self.on_change(name, None)
+
+    def take_over(self, name: str, entry: BenchEntry | None) -> None:
+        """Bench as another worker has, or lift what it has lifted (None)."""
+        before = self._entries.get(name)
+        if entry is None:
+            self._entries.pop(name, None)
+        else:
+            entry.on_trial = before is not None and before.on_trial
+            self._entries[name] = entry
+        self.lifted += before is not None and (entry is None or entry.until < before.until)
 
     def entries(self) -> dict[str, BenchEntry]:
         return dict(self._entries)
@@ -142,10 +158,14 @@ class Cooldowns:
 
     def _over(self, candidate: Candidate) -> Iterator[BenchEntry]:
         """The benches that the candidate stands or stood under."""
+        return (entry for _, entry in self._named(candidate))
+
+    def _named(self, candidate: Candidate) -> Iterator[tuple[str, BenchEntry]]:
+        """The same, each with the name of its scope."""
         for name in candidate.scopes.values() if self._entries else ():
             entry = self._entries.get(name)
             if entry is not None:
-                yield entry
+                yield name, entry
 
     def _duration(
         self, candidate: Candidate, error: UpstreamError, strikes: int, now: float

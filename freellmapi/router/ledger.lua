@@ -5,7 +5,7 @@
 --
 -- KEYS: epoch, seq, changed, workers, open calls of this worker, then one for each bucket.
 -- ARGV: what to do, and its arguments as JSON. The reply is a list: a word ("ok", "no",
--- "lost" when Redis was emptied, "stale" when a day or month has ended meanwhile), the time,
+-- "lost" when Redis was emptied since this worker met it, "stale" when a day or month has ended meanwhile), the time,
 -- the time of the call, then for each bucket its text as it is now.
 
 local floor, max, min = math.floor, math.max, math.min
@@ -271,7 +271,7 @@ local function write(number, s)
   s.latest = max(s.latest, now)
   local text = cjson.encode(s)
   redis.call("SET", KEYS[FIRST + number], text, "EX", seconds_to_live(s))
-  redis.call("ZADD", CHANGED, s.v, args.buckets[number].name)
+  redis.call("ZADD", CHANGED, s.v, "b:" .. args.buckets[number].name)
   return text
 end
 
@@ -499,7 +499,7 @@ if op == "begin" then
 end
 -- Redis may be empty still: this is how it is filled.
 if op == "merge" then return merge(read_all()) end
-if redis.call("EXISTS", EPOCH) == 0 then return {"lost", string.format("%.3f", now)} end
+if redis.call("GET", EPOCH) ~= args.epoch then return {"lost", string.format("%.3f", now)} end
 if op == "leave" then
   redis.call("ZREM", WORKERS, args.worker)
   redis.call("DEL", OPEN)

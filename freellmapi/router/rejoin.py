@@ -1,4 +1,4 @@
-"""Twice a second: a sign of life, a look at what others changed, and the way back to Redis.
+"""Some times a second: a sign of life, a look at what others changed, and the way back to Redis.
 
 The way back has three steps, a second apart, so that every worker has made one before any
 makes the next: tell what was known before (the fuller count wins), tell what was used
@@ -16,32 +16,45 @@ import orjson
 
 from freellmapi.core.clock import Clock
 from freellmapi.router.alone import Alone
+from freellmapi.router.cluster import ALONE, RETURNING, TOGETHER
+from freellmapi.router.noticeboard import Noticeboard
 from freellmapi.router.pictured import Known
 from freellmapi.router.shared_ledger import SharedLedger
 from freellmapi.storage.shared import SharedUnavailable
 
 log = logging.getLogger(__name__)
 
-INTERVAL = 0.5
-"""Seconds between two looks."""
+INTERVAL = 0.25
+"""Seconds between two looks: what others took since the last one is not known to a worker
+that loses Redis, so they are short."""
 STEP = 1.0
 """Seconds in which every worker has found Redis back: more than a look and its time-outs."""
 CHUNK = 40
 """Buckets told in one call."""
 RESTORE_LEASE = 30.0
 NAP = 0.05
+BUCKET = "b:"
+"""What the keys of buckets begin with."""
 
 
 class Membership:
     """One worker's place among the others. ``restore`` counts what the request log knows."""
 
-    def __init__(self, ledger: SharedLedger, clock: Clock, restore: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        ledger: SharedLedger,
+        clock: Clock,
+        restore: Callable[[], None],
+        board: Noticeboard | None = None,
+    ) -> None:
         self._ledger = ledger
+        self._board = board or Noticeboard(ledger.shared)
         self._shared = ledger.shared
         self._clock = clock
         self._restore = restore
+        self._name = new_name()
+        """For leases: it stays the same, while that of the ledger changes."""
         self._since = 0
-        self._epoch = b""
         self._is_anew = False
         """Whether Redis counts from nothing, since it was last heard of."""
         self._is_member = False
@@ -51,10 +64,25 @@ class Membership:
 
     @property
     def state(self) -> str:
-        """``together``; ``alone`` without Redis; ``returning`` for two seconds after it."""
+        """One of those of ``cluster.py``."""
         if self._ledger.alone is None:
-            return "together"
-        return "returning" if self._step else "alone"
+            return TOGETHER
+        return RETURNING if self._step else ALONE
+
+    @property
+    def reason(self) -> str:
+        return self._shared.status.reason
+
+    @property
+    def workers(self) -> tuple[str, ...]:
+        return self._ledger.workers
+
+    def lease(self, name: str, seconds: float) -> bool:
+        """Whether this worker alone has ``name`` for so long; nobody has, without Redis."""
+        try:
+            return self._shared.lease(name, self._name, seconds)
+        except SharedUnavailable:
+            return False
 
     def start(self) -> None:
         """Count with the others; alone, and nothing that has a cap, if Redis is not there."""
@@ -85,6 +113,7 @@ class Membership:
             self._ledger.run("leave", ())
         except SharedUnavailable:
             log.info("Redis is gone; the other workers will notice the end of this one")
+        self._shared.close()
 
     def _fall_back(self) -> None:
         self._step = 0
@@ -101,15 +130,15 @@ class Membership:
                 self._restore()
             else:
                 self._merge(anew=True)
-            epoch = self._ledger.run("begin", (), epoch=uuid.uuid4().hex)[2]
-        self._is_anew = epoch != self._epoch
-        self._epoch = epoch
+            epoch = self._ledger.run("begin", (), epoch=new_name())[2]
+        self._is_anew = epoch.decode() != self._ledger.epoch
+        self._ledger.epoch = epoch.decode()
         return True
 
     def _look(self) -> int:
         """See what has changed since the last look; how many buckets have."""
         ledger = self._ledger
-        found = ledger.run("look", (), since=self._since, prefix=self._shared.key("b:"))
+        found = ledger.run("look", (), since=self._since, prefix=self._shared.prefix)
         if found[2] == b"0" and self._is_member:
             self._is_member = False
             raise SharedUnavailable("the other workers took this one for dead: it was held up")
@@ -118,10 +147,16 @@ class Membership:
             ledger.workers = tuple(sorted(orjson.loads(found[3])))
         names, texts = found[5::2], found[6::2]
         for name, text in zip(names, texts, strict=True):
-            known = Known.read(text)
-            ledger.learn(name.decode(), known)
-            self._since = max(self._since, known.version)
+            self._since = max(self._since, self._read(name.decode(), text))
         return len(names)
+
+    def _read(self, name: str, text: bytes) -> int:
+        """Take over a bucket or a note; its version."""
+        if not name.startswith(BUCKET):
+            return self._board.read(name, text)
+        known = Known.read(text)
+        self._ledger.learn(name.removeprefix(BUCKET), known)
+        return known.version
 
     def _look_at_all(self) -> None:
         self._since = 0

@@ -2,7 +2,7 @@
 
 What takes or gives back is one script in Redis (``ledger.lua``); its reply says what is
 true of the buckets by then. What only asks is answered from the picture of those replies
-and of a look, twice a second, at what others have changed. Without Redis each worker keeps
+and of a look, some times a second, at what others have changed. Without Redis each worker keeps
 to a share of what was left (``share.py``, ``rejoin.py``).
 """
 
@@ -64,6 +64,7 @@ class SharedLedger:
         self._offset = 0.0 if callers_clock else -NEVER
         self._fixed = [shared.key(name) for name in FIXED]
         self.picture = Pictured()
+        self.closed: Closed = self.picture.closed
         self.known: dict[str, Known] = {}
         """What Redis said last of each bucket; kept while it is gone."""
         self.open: dict[int, tuple[Reservation, float]] = {}
@@ -71,13 +72,11 @@ class SharedLedger:
         self.alone: Alone | None = None
         """How this worker goes on while Redis is gone, and until all are back."""
         self.workers: tuple[str, ...] = ()
+        self.epoch = ""
+        """What Redis was told when it was empty last; another one means that it was emptied."""
         self._caps: dict[Limits, dict[str, int]] = {}
         self._last_id = 0
         self._latest = 0.0
-
-    @property
-    def closed(self) -> Closed:
-        return self.picture.closed
 
     # What takes and gives back.
 
@@ -295,7 +294,7 @@ class SharedLedger:
 
     def run(self, what: str, names: Sequence[str], **arguments: Any) -> Any:
         """The script's reply as it is; ``SharedUnavailable`` also when Redis was emptied."""
-        arguments = {"worker": self.worker, **arguments}
+        arguments = {"worker": self.worker, "epoch": self.epoch, **arguments}
         if self._callers_clock:
             arguments["now"] = self._now()
         open_calls = self.shared.key(f"open:{arguments['worker']}")
@@ -307,7 +306,8 @@ class SharedLedger:
         return found
 
     def _now(self) -> float:
-        return self._latest if self._callers_clock else self._clock.now()
+        now = self._clock.now()
+        return max(self._latest, now) if self._callers_clock else now
 
     def _set_clock(self, there: float) -> None:
         # An answer is read some time after it was written, so a sample is at most too low;

@@ -5,12 +5,12 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Mapping
 
-from freellmapi.core.clock import SystemClock
 from freellmapi.router.account import Account
 from freellmapi.router.ledger import MemoryLedger
 from freellmapi.router.rejoin import Membership, new_name
 from freellmapi.router.shared_ledger import SharedLedger
 from freellmapi.storage.shared import Shared
+from tests.fakes.clock import FrozenClock
 from tests.fakes.redis_server import running
 
 AnyLedger = MemoryLedger | SharedLedger
@@ -29,7 +29,7 @@ def shared() -> SharedLedger:
 
 def shared_with(installation: str) -> SharedLedger:
     """One more worker of an installation."""
-    clock = SystemClock()
+    clock = FrozenClock(0)
     ledger = SharedLedger(
         Shared(running().url, installation, clock), clock, new_name(), callers_clock=True
     )
