@@ -118,10 +118,11 @@ class KeyStore:
         try:
             with self._database.begin() as connection:
                 follow(connection, self._vault)
-                # Anew, because the key may have been rotated since it was removed.
                 secret = self.secret(key)
                 values["fingerprint"] = self._vault.fingerprint(secret)
-                values["sealed"] = self._vault.seal(secret, identity(key.id, key.provider))
+                if self._vault.was_rotated:
+                    # Perhaps since it was removed.
+                    values["sealed"] = self._vault.seal(secret, identity(key.id, key.provider))
                 connection.execute(insert(provider_keys).values(**values))
                 advance(connection, CONFIG)
         except IntegrityError as exc:
