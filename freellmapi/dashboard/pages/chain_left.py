@@ -50,14 +50,19 @@ def left_of(found: Sequence[Considered], *, one_pool: bool) -> Left | None:
 
 
 def _tightest(one: Considered) -> GateWindow | None:
-    """The cap that is nearest its end: of a day or month if any, of requests before tokens."""
+    """Of a day or month if any; what is nearly used up, then requests, then the least share."""
     windows = [w for gate in one.gates if gate.gate is Gate.HEADROOM for w in gate.windows]
     order = sorted(
         windows,
         key=lambda w: (
             w.window in ("rpm", "tpm"),
+            _share(w) > LOW,
             w.window not in REQUESTS,
-            w.left / w.cap if w.cap else 0.0,
+            _share(w),
         ),
     )
     return order[0] if order else None
+
+
+def _share(window: GateWindow) -> float:
+    return window.left / window.cap if window.cap else 0.0
