@@ -136,7 +136,7 @@ class Membership:
         return True
 
     def _look(self) -> int:
-        """See what has changed since the last look; how many buckets have."""
+        """See what has changed since the last look; how much has."""
         ledger = self._ledger
         found = ledger.run("look", (), since=self._since, prefix=self._shared.prefix)
         if found[2] == b"0" and self._is_member:
@@ -148,7 +148,8 @@ class Membership:
         names, texts = found[5::2], found[6::2]
         for name, text in zip(names, texts, strict=True):
             self._since = max(self._since, self._read(name.decode(), text))
-        return len(names)
+        # Those that have ended since are not shown, but are passed by.
+        return int(found[4])
 
     def _read(self, name: str, text: bytes) -> int:
         """Take over a bucket or a note; its version."""

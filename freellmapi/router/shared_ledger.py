@@ -8,13 +8,7 @@ to a share of what was left (``share.py``, ``rejoin.py``).
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
-
-import orjson
 
 from freellmapi.core.clock import Clock
 from freellmapi.core.limits import Bucket, Limits, Usage
@@ -25,30 +19,15 @@ from freellmapi.router.closed import Closed
 from freellmapi.router.counter import NEVER, day_of, month_of
 from freellmapi.router.ledger import Earlier, Headroom, Window
 from freellmapi.router.pictured import Known, Pictured
+from freellmapi.router.scripted import Scripted
 from freellmapi.router.tally import Tally
-from freellmapi.storage.shared import Script, Shared, SharedUnavailable
+from freellmapi.storage.shared import Shared, SharedUnavailable
 
-log = logging.getLogger(__name__)
-
-SCRIPT = Script(Path(__file__).with_name("ledger.lua").read_text())
-STALE_TRIES = 3
-DRIFT = 0.001
-"""Seconds by which the clocks may drift apart between two looks."""
 LONELY_WAIT = 15.0
 """Seconds after which a cap that is another worker's, while Redis is gone, is asked again."""
-FIXED = ("epoch", "seq", "changed", "workers")
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """What the script answered: ``now`` and ``at`` (of the call) by the clock of Redis."""
-
-    word: str
-    now: float
-    at: float
-
-
-class SharedLedger:
+class SharedLedger(Scripted):
     """The ledger of one worker among several. ``worker`` is a name that no other has.
 
     ``callers_clock`` makes Redis count by the ``now`` that is passed, for tests.
@@ -57,12 +36,7 @@ class SharedLedger:
     def __init__(
         self, shared: Shared, clock: Clock, worker: str, *, callers_clock: bool = False
     ) -> None:
-        self.shared = shared
-        self.worker = worker
-        self._clock = clock
-        self._callers_clock = callers_clock
-        self._offset = 0.0 if callers_clock else -NEVER
-        self._fixed = [shared.key(name) for name in FIXED]
+        super().__init__(shared, clock, worker, callers_clock=callers_clock)
         self.picture = Pictured()
         self.closed: Closed = self.picture.closed
         self.known: dict[str, Known] = {}
@@ -72,11 +46,16 @@ class SharedLedger:
         self.alone: Alone | None = None
         """How this worker goes on while Redis is gone, and until all are back."""
         self.workers: tuple[str, ...] = ()
-        self.epoch = ""
-        """What Redis was told when it was empty last; another one means that it was emptied."""
-        self._caps: dict[Limits, dict[str, int]] = {}
         self._last_id = 0
-        self._latest = 0.0
+
+    @property
+    def under_way(self) -> int:
+        """How many reservations of this worker are not settled."""
+        return len(self.open)
+
+    @property
+    def is_alone(self) -> bool:
+        return self.alone is not None
 
     # What takes and gives back.
 
@@ -85,7 +64,9 @@ class SharedLedger:
         alone = self.alone
         if alone is None:
             taken = self._take("reserve", buckets, tokens, now)
-            return taken if self.alone is None else self.reserve(buckets, tokens, now)
+            if taken is None and self.is_alone:
+                return self.reserve(buckets, tokens, now)
+            return taken
         there = self._there(now)
         if not alone.take(buckets, tokens, there):
             return None
@@ -109,7 +90,9 @@ class SharedLedger:
         if self.alone is not None:
             return self.reserve(buckets, tokens, now)
         taken = self._take("book", buckets, tokens, now, patience=latest - now)
-        return taken if self.alone is None else self.reserve(buckets, tokens, now)
+        if taken is None and self.is_alone:
+            return self.reserve(buckets, tokens, now)
+        return taken
 
     def _take(
         self, what: str, buckets: tuple[Bucket, ...], tokens: int, now: float, **more: float
@@ -248,72 +231,6 @@ class SharedLedger:
             "monthly": int(counts_month(bucket.limits)),
         }
         self.ask("merge", (bucket,), now, anew=True, known=[known])
-
-    # How Redis is asked.
-
-    @property
-    def offset(self) -> float:
-        """Seconds that the clock of Redis is ahead of ours."""
-        return self._offset if self._offset > -NEVER else 0.0
-
-    def _there(self, now: float) -> float:
-        return now + self.offset
-
-    def ask(self, what: str, buckets: Sequence[Bucket], now: float, **more: Any) -> Reply:
-        """Run the script for these buckets, and see what it says of them."""
-        self._latest = max(self._latest, now)
-        there = self._there(now)
-        names = [bucket.name for bucket in buckets]
-        for _ in range(STALE_TRIES):
-            found = self.run(what, names, buckets=self.told(buckets, there), **more)
-            there = float(found[1])
-            if found[0] != b"stale":
-                for name, text in zip(names, found[3:], strict=True):
-                    self.learn(name, Known.read(text))
-                return Reply(found[0].decode(), there, float(found[2]))
-        raise SharedUnavailable("the clocks of this machine and of Redis differ by days")
-
-    def told(self, buckets: Sequence[Bucket], there: float) -> list[dict[str, Any]]:
-        return [
-            {
-                "name": bucket.name,
-                "caps": self._caps_of(bucket.limits),
-                "day": day_of(there, bucket.zone),
-                "month": month_of(there, bucket.zone),
-            }
-            for bucket in buckets
-        ]
-
-    def _caps_of(self, limits: Limits) -> dict[str, int]:
-        found = self._caps.get(limits)
-        if found is None:
-            stated = {name: getattr(limits, name) for name in limits.__slots__}
-            found = {name: cap for name, cap in stated.items() if cap is not None}
-            self._caps[limits] = found
-        return found
-
-    def run(self, what: str, names: Sequence[str], **arguments: Any) -> Any:
-        """The script's reply as it is; ``SharedUnavailable`` also when Redis was emptied."""
-        arguments = {"worker": self.worker, "epoch": self.epoch, **arguments}
-        if self._callers_clock:
-            arguments["now"] = self._now()
-        open_calls = self.shared.key(f"open:{arguments['worker']}")
-        keys = [*self._fixed, open_calls, *(self.shared.key("b:" + name) for name in names)]
-        found = self.shared.run(SCRIPT, keys, what, orjson.dumps(arguments))
-        if found[0] == b"lost":
-            raise SharedUnavailable("Redis was emptied")
-        self._set_clock(float(found[1]))
-        return found
-
-    def _now(self) -> float:
-        now = self._clock.now()
-        return max(self._latest, now) if self._callers_clock else now
-
-    def _set_clock(self, there: float) -> None:
-        # An answer is read some time after it was written, so a sample is at most too low;
-        # the highest one is the best.
-        if not self._callers_clock:
-            self._offset = max(self._offset, there - self._clock.now())
 
     def learn(self, name: str, known: Known) -> None:
         """Take over what Redis says of a bucket, unless something newer was heard before."""
