@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import logging
+import os
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from flask import Flask, Response, g
 
 from freellmapi import log as logs
 from freellmapi.api import blueprint as api
-from freellmapi.api import errors, health
+from freellmapi.api import cors, errors, health, metrics
 from freellmapi.background import Background, off_hub
 from freellmapi.core.clock import Clock, SystemClock
 from freellmapi.core.errors import SettingsError
@@ -45,6 +46,7 @@ from freellmapi.settings import Settings, checkout_root
 from freellmapi.storage.accounts import AccountStore
 from freellmapi.storage.config import ConfigStore
 from freellmapi.storage.db import Database
+from freellmapi.storage.exchange import Exchange
 from freellmapi.storage.installation import installation
 from freellmapi.storage.keys import DuplicateKey, KeyStore
 from freellmapi.storage.lease import Alone, Leadership, Lease
@@ -128,6 +130,7 @@ def _assemble(
         off_hub=off_hub,
         cluster=counting.cluster,
         leadership=_leadership(settings, database, clock),
+        exchange=Exchange(settings.data_dir, os.getppid(), clock) if settings.redis_url else None,
     )
 
 
@@ -184,8 +187,10 @@ def create_app(settings: Settings, services: Services | None = None) -> Flask:
     app.extensions[EXTENSION] = services
     app.before_request(_name_request(services.new_id))
     app.after_request(_show_request_id)
+    cors.register(app, settings.cors_origins)
     app.register_blueprint(api.bp)
     app.register_blueprint(health.bp)
+    app.register_blueprint(metrics.bp)
     app.register_blueprint(routes)
     errors.register(app)
     key = session_key(parse_key(settings.encryption_key))

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TypeVar, cast
 
 import gevent
 from gevent import Greenlet
 
+from freellmapi.api.measured import own
 from freellmapi.core.errors import DAY
 from freellmapi.services import Services
 from freellmapi.storage.folding import fold
@@ -29,6 +31,8 @@ HEALTH_INTERVAL = 5.0
 SAVE_INTERVAL = 60.0
 OFF_HUB_LIMIT = 60.0
 """Seconds after which nobody waits for a job in the thread pool any more."""
+TELL_INTERVAL = 2.0
+"""Seconds for which the counts that a worker shows of another one may be old."""
 CLEAN_INTERVAL = 3_600.0
 FORGET_AFTER = 30 * DAY
 """Seconds after its newest call in which a model's measurements are kept."""
@@ -60,10 +64,14 @@ class Background:
             gevent.spawn(self._every, SAVE_INTERVAL, self._save),
             gevent.spawn(self._every, SAVE_INTERVAL, self._save_token_use),
             gevent.spawn(self._every, CLEAN_INTERVAL, self._clean),
+            gevent.spawn(self._every, TELL_INTERVAL, self._tell),
+            gevent.spawn(self._services.watchdog.run, self._services.clock),
         ]
 
     def stop(self) -> None:
         gevent.killall(self._greenlets)
+        with suppress(OSError):
+            self._tell()
 
     def _every(self, seconds: float, job: Callable[[], None]) -> None:
         while True:
@@ -106,6 +114,11 @@ class Background:
     def _save_token_use(self) -> None:
         """Write down which client tokens were used since the last time."""
         off_hub(lambda: self._services.token_use.save(self._services.tokens))
+
+    def _tell(self) -> None:
+        """Let the other workers of this server know what was counted."""
+        if self._services.exchange is not None:
+            self._services.exchange.tell(own(self._services))
 
     def _clean(self) -> None:
         """Drop benches that ended long ago; for all processes, fold the sums and prune."""

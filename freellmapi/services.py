@@ -18,9 +18,11 @@ from freellmapi.router.cluster import Cluster
 from freellmapi.router.configuration import Configuration
 from freellmapi.router.gateway import Gateway
 from freellmapi.router.health import Health
+from freellmapi.router.watchdog import Watchdog
 from freellmapi.storage.accounts import AccountStore
 from freellmapi.storage.config import ConfigStore
 from freellmapi.storage.db import Database, DatabaseUnavailable
+from freellmapi.storage.exchange import Exchange
 from freellmapi.storage.keys import KeyStore
 from freellmapi.storage.last_used import LastUsed
 from freellmapi.storage.lease import Alone, Leadership
@@ -62,6 +64,9 @@ class Services:
     leadership: Leadership = field(default_factory=Alone)
     """Whether the background jobs that run once among all processes are this one's."""
     last_used: LastUsed = field(default_factory=LastUsed)
+    watchdog: Watchdog = field(default_factory=Watchdog)
+    exchange: Exchange | None = None
+    """Where the workers of a server put their counts together, when there may be several."""
 
     def close(self) -> None:
         """Stop what runs and flush what is held; in the order that loses nothing."""

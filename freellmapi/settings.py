@@ -20,6 +20,9 @@ _ROOT = Path(__file__).resolve().parent.parent
 _LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 _FORMATS = ("text", "json")
 _BASE_URL = re.compile(r"FREELLMAPI_([A-Z0-9_]+)_BASE_URL")
+_ORIGIN = re.compile(
+    r"[a-z][a-z0-9+.-]*://[a-z0-9.-]+(:[0-9]{1,5})?|[a-z]+://\[[0-9a-f:.]+\](:[0-9]{1,5})?"
+)
 
 Network = IPv4Network | IPv6Network
 
@@ -39,6 +42,7 @@ VARIABLES = (
     "HTTPS_PROXY",
     "NO_PROXY",
     "TRUSTED_PROXIES",
+    "CORS_ORIGINS",
 )
 """Every variable read by a fixed name; docs/configuration.md describes each."""
 
@@ -66,6 +70,8 @@ class Settings:
     no_proxy: tuple[str, ...] = ()
     trusted_proxies: tuple[Network, ...] = ()
     """Proxies in front of this server, whose word on the client is taken."""
+    cors_origins: tuple[str, ...] = ("*",)
+    """Origins whose pages may use ``/v1``; ``*`` alone for all, empty for none."""
     base_urls: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     """From FREELLMAPI_<PROVIDER>_BASE_URL, by provider id in lower case with underscores."""
     _environ: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}), repr=False)
@@ -91,6 +97,7 @@ class Settings:
             https_proxy=env.proxy("HTTPS_PROXY"),
             no_proxy=env.names("NO_PROXY"),
             trusted_proxies=env.networks("TRUSTED_PROXIES"),
+            cors_origins=env.origins("CORS_ORIGINS"),
             base_urls=env.base_urls(),
             _environ=MappingProxyType(dict(environ)),
         )
@@ -261,6 +268,16 @@ class _Reader:
                 )
             found.append(network)
         return tuple(found)
+
+    def origins(self, name: str) -> tuple[str, ...]:
+        """``*``, ``none``, or origins as a browser writes them."""
+        words = (self.text(name) or "*").replace(",", " ").split()
+        if words in (["*"], ["none"]):
+            return () if words == ["none"] else ("*",)
+        for word in words:
+            if not _ORIGIN.fullmatch(word):
+                raise _wrong(name, word, "*, none, or origins such as https://chat.example")
+        return tuple(words)
 
     def base_urls(self) -> Mapping[str, str]:
         found = {}

@@ -18,6 +18,7 @@ CONFINED = {
     "sqlalchemy": ("storage", "dashboard/queries.py"),
     "geventhttpclient": ("providers/transport.py", "providers/origins.py"),
     "redis": ("storage/shared.py",),
+    "prometheus_client": ("api/metrics.py",),
     "time": ("core/clock.py",),
 }
 

@@ -163,3 +163,28 @@ def test_an_unreadable_dotenv_file_is_named(tmp_path: Path, kind: str) -> None:
 
 def test_the_process_environment_is_read_by_default(tmp_path: Path) -> None:
     assert load_dotenv_file(folders=(tmp_path,)) == dict(os.environ)
+
+
+@pytest.mark.parametrize(
+    ("text", "origins"),
+    [
+        ("", ("*",)),
+        ("*", ("*",)),
+        ("none", ()),
+        (
+            "https://chat.example, http://localhost:3000",
+            ("https://chat.example", "http://localhost:3000"),
+        ),
+        ("http://[::1]:8080 app://obsidian.md", ("http://[::1]:8080", "app://obsidian.md")),
+    ],
+)
+def test_origins_of_pages(text: str, origins: tuple[str, ...]) -> None:
+    assert Settings.from_env({"CORS_ORIGINS": text}).cors_origins == origins
+
+
+@pytest.mark.parametrize(
+    "text", ["chat.example", "https://chat.example/", "https://*.example", "*, https://a.example"]
+)
+def test_what_is_no_origin_is_named(text: str) -> None:
+    with pytest.raises(SettingsError, match="CORS_ORIGINS"):
+        Settings.from_env({"CORS_ORIGINS": text})

@@ -30,6 +30,7 @@ from freellmapi.router.record import Caller, Record
 from freellmapi.router.resolve import Wanted
 from freellmapi.router.served import ServedStream
 from freellmapi.router.sticky import Session, session_of
+from freellmapi.router.traffic import Traffic
 from freellmapi.router.waiting import next_slot, wait_for
 from freellmapi.storage.logged import LoggedRequest
 from freellmapi.storage.request_log import LogWriteError
@@ -72,6 +73,7 @@ class Gateway:
         """Model ref -> context window learned from a refusal, in tokens."""
         self._line = Line()
         self.meter = Meter(self.picture)
+        self.traffic = Traffic()
         self._requests = requests
         self.health = health
 
@@ -82,6 +84,7 @@ class Gateway:
         iterator ends or is closed, whichever is first.
         """
         record = Record(self.tools.clock, chat, caller, self.append)
+        self.traffic.under_way += 1
         try:
             session = session_of(chat, caller.token_id)
             preference = self.preferences.of(chat, session, self.configuration.snapshot)
@@ -128,7 +131,11 @@ class Gateway:
             )
             if wait is None:
                 raise self._failure(chat, outcome, decided, cancel)
-            booked = wait_for(wait, self._line, execution.cost, ledger, clock, cancel)
+            self.traffic.waiting += 1
+            try:
+                booked = wait_for(wait, self._line, execution.cost, ledger, clock, cancel)
+            finally:
+                self.traffic.waiting -= 1
             decided = self.plan(chat, wanted)
             outcome = execution.run(decided, booked)
         return outcome
@@ -152,11 +159,13 @@ class Gateway:
                 return execution.resume(self.plan(chat, wanted), said)
 
         def ended(error: UpstreamError | None) -> None:
+            self.traffic.streams -= 1
             record.stream_ended(execution.outcome, error)
             if error is None:
                 self._remember(session, execution.outcome)
 
         record.first_token_came()
+        self.traffic.streams += 1
         return ServedStream(outcome.stream, chat.prompt_tokens, resume, ended)
 
     def _remember(self, session: Session | None, outcome: Outcome) -> None:
@@ -226,6 +235,7 @@ class Gateway:
 
     def append(self, row: LoggedRequest) -> None:
         """Log a request. A log that cannot be written does not cost the client its answer."""
+        self.traffic.ended(row)
         try:
             self._requests.append(row)
         except LogWriteError as exc:

@@ -25,6 +25,11 @@ class Ledger(Protocol):
     closed: Closed
     """Models without room, as plans found them; told of room that is given back."""
 
+    @property
+    def under_way(self) -> int:
+        """How many reservations of this process are not settled."""
+        ...
+
     def reserve(self, buckets: tuple[Bucket, ...], tokens: int, now: float) -> Reservation | None:
         """Headroom for one call of so many tokens, or None if any window lacks it."""
         ...
@@ -128,6 +133,11 @@ class MemoryLedger:
         self._open: set[int] = set()
         self._latest = 0.0
         self.closed = Closed()
+
+    @property
+    def under_way(self) -> int:
+        """How many reservations are not settled."""
+        return len(self._open)
 
     def reserve(self, buckets: tuple[Bucket, ...], tokens: int, now: float) -> Reservation | None:
         """Headroom for one call of so many tokens, or None if any window lacks it."""

@@ -56,6 +56,11 @@ class GroupCommit(Generic[T]):
         waiter.done.wait()
         return batch.error(place)
 
+    @property
+    def waiting(self) -> int:
+        """How many items gather for the next batch."""
+        return len(self._gathering.items)
+
     def close(self) -> None:
         """Returns once all that was added is written; nothing can be added any more."""
         with self._lock:

@@ -93,6 +93,11 @@ class RequestLog:
         self._group.close()
         self._drop_writer()
 
+    @property
+    def waiting(self) -> int:
+        """Rows that wait for the transaction under way to end."""
+        return self._group.waiting
+
     def recent(self, limit: int, before_id: int | None = None) -> tuple[LoggedRequest, ...]:
         """The newest rows, newest first; those older than row ``before_id`` if given."""
         query = select(requests).order_by(requests.c.id.desc()).limit(limit)

@@ -1,0 +1,67 @@
+"""Pages of other origins that talk to ``/v1``: what a browser wants to hear of it.
+
+``/v1`` knows its callers by a token alone and never by a cookie, so a page can do nothing
+there that it could not do without a browser. Nothing else on this server is opened so.
+"""
+
+from __future__ import annotations
+
+import re
+
+from flask import Flask, Response, request
+
+from freellmapi.services import services
+
+EVERYONE = "*"
+EXPOSED = (
+    "X-Request-Id, X-Routed-Via, X-Fallback-Attempts, X-Fallback-Trail, Retry-After, "
+    "x-ratelimit-limit-requests, x-ratelimit-remaining-requests, x-ratelimit-reset-requests, "
+    "x-ratelimit-limit-tokens, x-ratelimit-remaining-tokens, x-ratelimit-reset-tokens"
+)
+_REMEMBERED = "7200"
+"""Seconds for which a browser need not ask again; some believe no more than that."""
+_HEADERS = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~, -]{1,2000}")
+
+
+def register(app: Flask, origins: tuple[str, ...]) -> None:
+    """``origins`` are those whose pages may: ``*`` for all, nothing for none."""
+
+    def preflight() -> Response | None:
+        """A browser asks before the real request, and sends no token with that."""
+        if request.method != "OPTIONS" or not _is_api():
+            return None
+        response = Response(status=204)
+        response.headers["Allow"] = "GET, POST, OPTIONS"
+        return response
+
+    def finish(response: Response) -> Response:
+        if not _is_api():
+            return response
+        services().gateway.traffic.answered(response.status_code)
+        origin = request.headers.get("Origin")
+        if origins != (EVERYONE,) and origins:
+            response.vary.add("Origin")
+        if origin and (EVERYONE in origins or origin in origins):
+            _open(response, EVERYONE if EVERYONE in origins else origin)
+        return response
+
+    app.before_request(preflight)
+    app.after_request(finish)
+
+
+def _is_api() -> bool:
+    return request.path.startswith("/v1/")
+
+
+def _open(response: Response, origin: str) -> None:
+    headers = response.headers
+    headers["Access-Control-Allow-Origin"] = origin
+    headers["Access-Control-Expose-Headers"] = EXPOSED
+    if request.method == "OPTIONS":
+        headers["Access-Control-Allow-Methods"] = "GET, POST, OPTIONS"
+        headers["Access-Control-Max-Age"] = _REMEMBERED
+        # "*" would not stand for Authorization.
+        wanted = request.headers.get("Access-Control-Request-Headers", "")
+        if _HEADERS.fullmatch(wanted):
+            headers["Access-Control-Allow-Headers"] = wanted
+            response.vary.add("Access-Control-Request-Headers")
