@@ -57,11 +57,6 @@ class SharedLedger(Scripted):
     def is_alone(self) -> bool:
         return self.alone is not None
 
-    @property
-    def under_way(self) -> int:
-        """How many reservations of this worker are not settled."""
-        return len(self.open)
-
     # What takes and gives back.
 
     def reserve(self, buckets: tuple[Bucket, ...], tokens: int, now: float) -> Reservation | None:
