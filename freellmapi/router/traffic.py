@@ -18,6 +18,8 @@ class Traffic:
 
     def __init__(self) -> None:
         self.counts = Counts()
+        # Shown as 0 from the start, unlike what has labels.
+        self.counts.counters["freellmapi_fallbacks",] = 0
         self.under_way = 0
         """Requests that have come and are not in the log yet."""
         self.waiting = 0

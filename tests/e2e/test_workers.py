@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -9,6 +11,8 @@ from pathlib import Path
 
 import openai
 import pytest
+import requests
+from prometheus_client.parser import text_string_to_metric_families
 
 from tests.e2e.server import CLOCK, HELLO, Server, config
 from tests.e2e.test_caps import KEYS, at_once
@@ -120,3 +124,40 @@ def two_workers(redis: RedisServer) -> dict[str, str]:
 def ready(server: Server) -> set[str]:
     """How the workers count, asked often enough to have asked all."""
     return {server.get("/readyz").json()["counting"] for _ in range(8)}
+
+
+def test_metrics_add_up_over_workers_and_go_back_for_none(
+    tmp_path: Path, redis: RedisServer
+) -> None:
+    with FakeProvider() as fake:
+        text = config({"lab": fake.base_url})
+        with Server(tmp_path, text, **two_workers(redis)) as server:
+            with server.client() as client:
+                for _ in range(12):
+                    client.chat.completions.create(model="auto", messages=HELLO)
+            server.until(lambda: answered(server) == 12, "every worker's requests are shown")
+            assert {answered(server) for _ in range(8)} == {12}
+            # Files of workers, named for their process ids.
+            assert server.process is not None
+            (folder,) = Path("/dev/shm").glob(f"freellmapi-*-{server.process.pid}")
+            for file in list(folder.glob("*.told")):
+                os.kill(int(file.name.partition("-")[0]), signal.SIGKILL)
+            server.until(lambda: is_up(server), "new workers answer")
+            assert {answered(server) for _ in range(8)} == {12}
+            with server.client() as client:
+                client.chat.completions.create(model="auto", messages=HELLO)
+            server.until(lambda: answered(server) == 13, "the new one is added")
+
+
+def answered(server: Server) -> float:
+    """Requests answered so far, as whichever worker is asked has it."""
+    families = text_string_to_metric_families(server.get("/metrics").text)
+    samples = [sample for family in families for sample in family.samples]
+    return sum(s.value for s in samples if s.name == "freellmapi_requests_total")
+
+
+def is_up(server: Server) -> bool:
+    try:
+        return server.get("/healthz").status_code == 200
+    except requests.ConnectionError:
+        return False

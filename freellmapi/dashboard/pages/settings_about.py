@@ -22,6 +22,7 @@ LIBRARIES = (
     "gevent",
     "jsonschema",
     "orjson",
+    "prometheus-client",
     "python-dotenv",
     "requests",
     "SQLAlchemy",
