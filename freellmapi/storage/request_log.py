@@ -70,6 +70,8 @@ class RequestLog:
         self._writer: Writer | None = None
         self._refused = _refusals(database)
         self._reported: BaseException | None = None
+        self._before: int | None = None
+        """The newest row before the first try to write these."""
         self.failures = 0
         """Rows that could not be written since the start."""
         self.transactions = 0
@@ -159,6 +161,7 @@ class RequestLog:
     # What follows runs on the writer's thread.
 
     def _write(self, rows: Sequence[LoggedRequest]) -> Mapping[int, Exception]:
+        self._before = None
         error = self._try(rows)
         if error is None:
             return {}
@@ -187,16 +190,22 @@ class RequestLog:
         writer = self._writer = self._writer or Writer(self._database.engine)
         with writer.transaction():
             ((newest, folded),) = writer.rows(_STATE)
-            numbered = list(enumerate(rows, 1 + newest))
-            bulk.add(writer, requests, [request_values(id, row) for id, row in numbered])
-            tried = [
-                attempt_values(id, n, attempt)
-                for id, row in numbered
-                for n, attempt in enumerate(row.attempts)
-            ]
-            bulk.add(writer, attempts, tried)
-            recording.record(writer, rows, folded)
+            missing = self._missing(writer, rows, newest)
+            if missing:
+                _add(writer, missing, newest, folded)
         self.transactions += 1
+
+    def _missing(
+        self, writer: Writer, rows: Sequence[LoggedRequest], newest: int
+    ) -> Sequence[LoggedRequest]:
+        """All at first; then those that are not there, as a server that commits may be gone
+        before it has said so."""
+        if self._before is None:
+            self._before = newest
+            return rows
+        since = f"SELECT request_id FROM requests WHERE id > {writer.mark}"
+        there = {id for (id,) in writer.rows(since, (self._before,))}
+        return [row for row in rows if row.request_id not in there]
 
     def _is_passing(self, error: Exception) -> bool:
         # Opening a connection is still SQLAlchemy's, and so are the errors of that.
@@ -214,6 +223,18 @@ class RequestLog:
         if error is not self._reported:
             self._reported = error
             log.error("request log not written failures=%d: %s", self.failures, said(error))
+
+
+def _add(writer: Writer, rows: Sequence[LoggedRequest], newest: int, folded: int) -> None:
+    numbered = list(enumerate(rows, 1 + newest))
+    bulk.add(writer, requests, [request_values(id, row) for id, row in numbered])
+    tried = [
+        attempt_values(id, n, attempt)
+        for id, row in numbered
+        for n, attempt in enumerate(row.attempts)
+    ]
+    bulk.add(writer, attempts, tried)
+    recording.record(writer, rows, folded)
 
 
 def _refusals(database: Database) -> tuple[type[Exception], ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import signal
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -13,12 +14,14 @@ from typing import Any
 
 import gevent
 import pytest
-from sqlalchemy import func, select, text
+from sqlalchemy import create_engine, func, select, text
+from sqlalchemy.pool import NullPool
 
 from freellmapi.core.route import Attempt
 from freellmapi.storage import tables
 from freellmapi.storage.db import Database
 from freellmapi.storage.request_log import LoggedRequest, LogWriteError, RequestLog, UsageRow
+from freellmapi.storage.rollups import HOUR, Rollups
 from tests.fakes.clock import FrozenClock
 from tests.storage.rows import ANSWERED, FAILED, NOW, REFUSED, ROW, row
 
@@ -111,6 +114,34 @@ def test_a_fault_that_passes_is_waited_out(sqlite: Database) -> None:
     assert len(requests.recent(10)) == 1
     assert requests.failures == 0
     requests.close()
+
+
+class _LosesAnAnswer(sqlite3.Connection):
+    """Commits, and dies before it can say so, as a server may; once."""
+
+    lost = False
+
+    def commit(self) -> None:
+        super().commit()
+        if not self.lost:
+            type(self).lost = True
+            raise sqlite3.OperationalError("the server is gone")
+
+
+def test_a_row_whose_commit_was_never_confirmed_is_not_written_twice(
+    sqlite: Database, sqlite_url: str, clock: FrozenClock
+) -> None:
+    options = {"factory": _LosesAnAnswer, "check_same_thread": False, "isolation_level": None}
+    engine = create_engine(sqlite_url, poolclass=NullPool, connect_args=options)
+    requests = RequestLog(Database(engine), clock)
+    for n in range(3):
+        requests.append(row(n))
+    requests.close()
+    assert _LosesAnAnswer.lost
+    found = RequestLog(sqlite, clock).recent(10)
+    assert [one.request_id for one in found] == ["req_2", "req_1", "req_0"]
+    counted = Rollups(sqlite).counted(NOW - HOUR, NOW + HOUR, ["groq"])
+    assert sum(one.requests for one in counted) == 3
 
 
 def test_a_fault_that_stays_is_told_to_all_and_logged_once(
