@@ -94,9 +94,13 @@ def main() -> None:
 def fill(
     database: Database, rows: int, since: float, until: float, over: Spread | None = None
 ) -> int:
-    """Writes the rows just as the log does, but many in a transaction; how many."""
+    """Writes so many made-up rows; how many."""
+    return write(database, requests(rows, since, until, random.Random(rows), over))
+
+
+def write(database: Database, made: Iterator[LoggedRequest]) -> int:
+    """Just as the log does, but many in a transaction; how many rows."""
     writer = Writer(database.engine)
-    made = requests(rows, since, until, random.Random(rows), over)
     first = 1
     while batch := list(islice(made, BATCH)):
         numbered = list(enumerate(batch, first))
