@@ -15,7 +15,7 @@ from flask import Flask, Response, g
 
 from freellmapi import log as logs
 from freellmapi.api import blueprint as api
-from freellmapi.api import cors, errors, health, metrics
+from freellmapi.api import cors, errors, health, metrics, openapi
 from freellmapi.background import Background, off_hub
 from freellmapi.core.clock import Clock, SystemClock
 from freellmapi.core.errors import SettingsError
@@ -191,6 +191,7 @@ def create_app(settings: Settings, services: Services | None = None) -> Flask:
     app.register_blueprint(api.bp)
     app.register_blueprint(health.bp)
     app.register_blueprint(metrics.bp)
+    app.register_blueprint(openapi.bp)
     app.register_blueprint(routes)
     errors.register(app)
     key = session_key(parse_key(settings.encryption_key))

@@ -28,6 +28,7 @@ PAGES = (
     "docs/configuration.md",
     "docs/architecture.md",
     "docs/routing.md",
+    "docs/metrics.md",
     "docs/deployment.md",
     "docs/raspberry-pi.md",
 )

@@ -13,7 +13,8 @@ from freellmapi.core.errors import GatewayError
 Json = dict[str, Any]
 
 ROLES = ("system", "developer", "user", "assistant", "tool", "function")
-_PART_ALIASES = {"input_text": "text", "output_text": "text", "input_image": "image_url"}
+IMAGE_SCHEMES = ("data:image/", "http://", "https://")
+PART_ALIASES = {"input_text": "text", "output_text": "text", "input_image": "image_url"}
 
 
 def bad(path: str, reason: str) -> GatewayError:
@@ -116,7 +117,7 @@ def _part(part: object, path: str) -> Json:
         return {**part, "type": "text"}
     if not isinstance(kind, str):
         raise bad(f"{path}.type", "must say what the part is")
-    kind = _PART_ALIASES.get(kind, kind)
+    kind = PART_ALIASES.get(kind, kind)
     if kind == "text":
         if not isinstance(part.get("text"), str):
             raise bad(f"{path}.text", "must be a string")
@@ -131,7 +132,7 @@ def _image(part: Json, path: str) -> Json:
     if isinstance(image, str):
         image = {"url": image}
     url = image.get("url") if isinstance(image, dict) else None
-    if not isinstance(url, str) or not url.startswith(("data:image/", "http://", "https://")):
+    if not isinstance(url, str) or not url.startswith(IMAGE_SCHEMES):
         raise bad(f"{path}.image_url.url", "must be a data:image/ or http(s) URL")
     return {**part, "type": "image_url", "image_url": image}
 

@@ -22,17 +22,17 @@ MAX_NAMES = 50
 MAX_NAME_LENGTH = 256
 MAX_OUTPUT = 2**31 - 1
 
-_NUMBERS: Mapping[str, tuple[float, float]] = {
+NUMBERS: Mapping[str, tuple[float, float]] = {
     "temperature": (0, 2),
     "top_p": (0, 1),
     "presence_penalty": (-2, 2),
     "frequency_penalty": (-2, 2),
 }
-_INTEGERS: Mapping[str, tuple[int, int]] = {
+INTEGERS: Mapping[str, tuple[int, int]] = {
     "seed": (-(2**63), 2**63 - 1),
     "top_logprobs": (0, 20),
 }
-_KINDS: Mapping[str, type] = {
+KINDS: Mapping[str, type] = {
     "logprobs": bool,
     "parallel_tool_calls": bool,
     "logit_bias": dict,
@@ -210,11 +210,11 @@ def _response_format(given: Json) -> Json | None:
 
 def _checked_knobs(body: Json) -> Json:
     """The optional fields that are forwarded, those we know by type and range."""
-    for field, (low, high) in _NUMBERS.items():
+    for field, (low, high) in NUMBERS.items():
         _check_range(body, field, (int, float), low, high)
-    for field, (least, most) in _INTEGERS.items():
+    for field, (least, most) in INTEGERS.items():
         _check_range(body, field, (int,), least, most)
-    for field, kind in _KINDS.items():
+    for field, kind in KINDS.items():
         if field in body and not isinstance(body[field], kind):
             raise bad(field, f"must be {_ARTICLES[kind]}")
     return body

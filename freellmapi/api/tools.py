@@ -5,7 +5,7 @@ from __future__ import annotations
 from freellmapi.api.messages import Json, bad
 
 MAX_TOOLS = 512
-_CHOICES = ("none", "auto", "required")
+CHOICES = ("none", "auto", "required")
 
 
 def tools_of(given: Json) -> list[Json]:
@@ -30,8 +30,8 @@ def tool_choice_of(given: Json, tools: list[Json]) -> str | Json | None:
     if choice == "any":
         return "required"
     if isinstance(choice, str):
-        if choice not in _CHOICES:
-            raise bad("tool_choice", f"must be one of {', '.join(_CHOICES)}, or name a function")
+        if choice not in CHOICES:
+            raise bad("tool_choice", f"must be one of {', '.join(CHOICES)}, or name a function")
         return choice
     if not isinstance(choice, dict):
         raise bad("tool_choice", "must be a string or an object")

@@ -40,7 +40,8 @@ def register(app: Flask) -> None:
 
 def finish(response: Response) -> Response:
     """Nothing on ``/v1``: its clients are programs, and its streams must not be held up."""
-    if request.path == "/v1" or request.path.startswith("/v1/"):
+    is_page = request.path == "/v1/docs"
+    if not is_page and (request.path == "/v1" or request.path.startswith("/v1/")):
         return response
     for name, value in _SECURITY.items():
         response.headers.setdefault(name, value)
