@@ -26,11 +26,13 @@ def overview(
     zone: str,
     now: float,
     finished: Finished | None = None,
+    most_timed: int | None = None,
 ) -> Overview:
     """All of it, read at one moment. ``periods.UnknownZone`` for a zone that is none.
 
     Blocks for some ten milliseconds, the first time of a quarter for some hundred: call it
-    off the hub. ``finished`` is what an earlier call has read.
+    off the hub. ``finished`` is what an earlier call has read. ``most_timed``: the latencies of
+    that many models are told, of the busiest; of all by default.
     """
     finished = finished or Finished()
     place = periods.zone_of(zone)
@@ -50,7 +52,7 @@ def overview(
         headline=_headline(part, before, costs),
         series=_series(read, [step.at for step in steps]),
         providers=breakdown.providers(part.totals, by_model, catalog, costs),
-        models=breakdown.models(part.totals, by_model, costs),
+        models=breakdown.models(part.totals, by_model, costs, most_timed),
         keys=breakdown.keys(part.totals, named, costs),
         clients=breakdown.clients(read.clients, named),
         saved=costs.saved(part.totals),

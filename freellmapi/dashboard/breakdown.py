@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
+from itertools import islice
 from typing import TypeVar
 
 from freellmapi.core.catalog import Catalog
@@ -30,14 +31,17 @@ def providers(
     return _sorted(found)
 
 
-def models(totals: Iterable[Totals], by_model: ByModel, costs: Costs) -> tuple[Line, ...]:
-    """By ``provider/model``."""
+def models(
+    totals: Iterable[Totals], by_model: ByModel, costs: Costs, most_timed: int | None = None
+) -> tuple[Line, ...]:
+    """By ``provider/model``. The latencies of so many, the busiest; of all by default."""
     found = []
     for (provider, model), of in _grouped(totals, lambda t: (t.provider, t.model)).items():
         id = f"{provider}/{model}" if model else ""
-        line = _line(id, model, "", provider, of, costs)
-        found.append(_timed(line, [by_model.get((provider, model), Latencies())]))
-    return _sorted(found)
+        found.append(_line(id, model, "", provider, of, costs))
+    lines = _sorted(found)
+    timed = (_timed(at, [by_model.get((at.provider, at.name), Latencies())]) for at in lines)
+    return (*islice(timed, most_timed), *(() if most_timed is None else lines[most_timed:]))
 
 
 def keys(totals: Iterable[Totals], names: Names, costs: Costs) -> tuple[Line, ...]:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime, timezone
+from functools import lru_cache
 
 from flask import Flask
+from jinja2.utils import urlize
+from markupsafe import Markup, escape
 
 from freellmapi.services import services
 
@@ -20,6 +24,8 @@ _HUE_SEED = 1_151
 def register(app: Flask) -> None:
     for name in ("ago", "until", "tokens", "count", "seconds", "percent", "when", "iso", "hue"):
         app.add_template_filter(globals()[name], name)
+    app.add_template_filter(attributes)
+    app.add_template_filter(linked)
 
 
 def count(n: float) -> str:
@@ -82,6 +88,23 @@ def when(at: float) -> str:
     return datetime.fromtimestamp(at, timezone.utc).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
+def attributes(given: Mapping[str, object]) -> Markup:
+    """``data_id=3`` as ``data-id="3"``, True as the name alone, and no None or False."""
+    words = (
+        f" {name.replace('_', '-')}" + ("" if value is True else f'="{escape(value)}"')
+        for name, value in given.items()
+        if value is not None and value is not False
+    )
+    return Markup("".join(words))
+
+
+@lru_cache(maxsize=256)
+def linked(text: str) -> Markup:
+    """The addresses in it as links to other sites: the catalog's sources, of which few differ."""
+    return Markup(urlize(text, target="_blank", rel="noopener noreferrer"))
+
+
+@lru_cache(maxsize=1_024)
 def hue(provider: str) -> int:
     """The provider's own colour everywhere: 0 to 11, as in ``tokens.css``."""
     value = _HUE_SEED

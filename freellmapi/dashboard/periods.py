@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone, tzinfo
 from enum import Enum
+from functools import lru_cache
 from itertools import pairwise
 from zoneinfo import ZoneInfo
 
@@ -49,6 +50,7 @@ class Step:
     hours: Hours
 
 
+@lru_cache(maxsize=64)
 def zone_of(name: str) -> tzinfo:
     """The zone of an IANA name or of an offset from UTC; ``UnknownZone`` otherwise."""
     if offset := _OFFSET.fullmatch(name):

@@ -95,6 +95,12 @@ def recent(
         return Found(rows, _next(connection, filters, bottom), named)
 
 
+def newest(database: Database) -> int:
+    """The id of the last request in the log, 0 without any."""
+    with database.connect() as connection:
+        return _newest(connection)
+
+
 def all_recent(database: Database, filters: Filters, most: int) -> Iterator[Found]:
     """Page after page, each read on its own, until so many rows were found."""
     before: int | None = None

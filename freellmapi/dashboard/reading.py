@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from operator import attrgetter
+from operator import add, attrgetter
 from typing import TypeVar, cast
 
 from freellmapi.storage.rollups import Failed, Hours, Latencies, Sums, Tally, Totals
@@ -108,12 +108,12 @@ def _joined(before: Stepped, now: Stepped, at: int) -> Stepped:
     """Step 0 of ``now`` is step ``at``, which may have begun in ``before``."""
     tallies, failed = _later(now.tallies, at), _later(now.failed, at)
     return Stepped(
-        totals=_added((*before.totals, *now.totals), "provider", "model", "key_id"),
+        totals=_added(before.totals, now.totals, 3),
         paces=_paces(before.paces, now.paces, at),
         by_model=_models(before.by_model, now.by_model),
-        tallies=_added((*before.tallies, *tallies), "step", "name"),
-        failed=_added((*before.failed, *failed), "step", "whole", "kind"),
-        clients=_added((*before.clients, *now.clients), "step", "name"),
+        tallies=_added(before.tallies, tallies, 2),
+        failed=_added(before.failed, failed, 3),
+        clients=_added(before.clients, now.clients, 2),
     )
 
 
@@ -136,16 +136,18 @@ def _later(sums: Iterable[AtStep], by: int) -> tuple[AtStep, ...]:
     return tuple(replace(one, step=one.step + by) for one in sums)
 
 
-def _added(sums: Sequence[Sum], *by: str) -> tuple[Sum, ...]:
-    """Those of the same name as one."""
-    group = attrgetter(*by)
-    found: dict[object, Sum] = {}
-    for one in sums:
-        so_far = found.get(group(one))
-        found[group(one)] = one if so_far is None else _plus(so_far, one, by)
+def _added(before: Sequence[Sum], now: Sequence[Sum], named_by: int) -> tuple[Sum, ...]:
+    """Those alike in so many of their first fields as one; in each alone, none are."""
+    if not before or not now:
+        return tuple(before or now)
+    kind = type(before[0])
+    values = attrgetter(*(field.name for field in fields(kind)))
+    found = {values(one)[:named_by]: one for one in before}
+    for one in now:
+        of = values(one)
+        so_far = found.get(of[:named_by])
+        if so_far is not None:
+            sums = map(add, values(so_far)[named_by:], of[named_by:])
+            one = kind(*of[:named_by], *sums)
+        found[of[:named_by]] = one
     return tuple(found.values())
-
-
-def _plus(a: Sum, b: Sum, by: tuple[str, ...]) -> Sum:
-    names = [field.name for field in fields(a) if field.name not in by]
-    return replace(a, **{name: getattr(a, name) + getattr(b, name) for name in names})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from sqlalchemy import Connection, and_, func, or_, select
+from sqlalchemy import Connection, func, select
 
 from freellmapi.storage.db import Database
 from freellmapi.storage.tables import attempts, requests, rollups
@@ -13,6 +13,8 @@ HOUR, DAY = 3_600, 86_400
 NEWEST = 1_000
 """Rows of the log that are looked at for all keys together."""
 MOST_KEPT = 2_000
+DAYS_KEPT = 600.0
+"""Seconds after which the sums of days that are over are looked through again."""
 
 Key = tuple[str, str]
 """(provider, key id)."""
@@ -23,6 +25,7 @@ class LastUsed:
 
     def __init__(self) -> None:
         self._found: dict[tuple[Key, int], float] = {}
+        self._days: tuple[float, Mapping[Key, int]] | None = None
 
     def read(self, database: Database, now: float) -> Mapping[Key, float]:
         """Key -> epoch seconds of its last call.
@@ -33,9 +36,18 @@ class LastUsed:
             logged = _at_the_end(connection)
             found = {
                 key: logged[key] if key in logged else self._exact(connection, key, *sums, now)
-                for key, sums in _summed(connection, now).items()
+                for key, sums in self._summed(connection, now).items()
             }
         return found | logged
+
+    def _summed(self, connection: Connection, now: float) -> dict[Key, tuple[int, int]]:
+        """Key -> where the last sum that counts a call of it begins, and its seconds."""
+        if self._days is None or not 0 <= now - self._days[0] < DAYS_KEPT:
+            self._days = now, _last(connection, DAY, 0)
+        hours = _last(connection, HOUR, int(now) - 2 * DAY)
+        # An hour of these two days is later than any day without one, and says more.
+        days = {key: (start, DAY) for key, start in self._days[1].items()}
+        return days | {key: (start, HOUR) for key, start in hours.items()}
 
     def _exact(self, connection: Connection, key: Key, start: int, span: int, now: float) -> float:
         known = self._found.get((key, start))
@@ -71,21 +83,15 @@ def _at_the_end(connection: Connection) -> dict[Key, float]:
     return {(provider, key): float(at) for provider, key, at in connection.execute(query)}
 
 
-def _summed(connection: Connection, now: float) -> dict[Key, tuple[int, int]]:
-    """Key -> where the last sum that counts a call of it begins, and its seconds."""
+def _last(connection: Connection, span: int, since: int) -> dict[Key, int]:
+    """Key -> the start of the last sum of so many seconds that counts a call of it."""
     c = rollups.c
-    recent = and_(c.span == HOUR, c.start >= int(now) - 2 * DAY)
     query = (
-        select(c.provider, c.key_id, func.max(c.start), c.span)
-        .where(or_(recent, c.span == DAY), c.attempts > 0)
-        .group_by(c.provider, c.key_id, c.span)
+        select(c.provider, c.key_id, func.max(c.start))
+        .where(c.span == span, c.start >= since, c.attempts > 0)
+        .group_by(c.provider, c.key_id)
     )
-    found: dict[Key, tuple[int, int]] = {}
-    for provider, key, start, span in connection.execute(query):
-        # An hour of these two days is later than any day without one, and says more.
-        if span == HOUR or (provider, key) not in found:
-            found[provider, key] = (int(start), int(span))
-    return found
+    return {(provider, key): int(at) for provider, key, at in connection.execute(query)}
 
 
 def _hour(connection: Connection, key: Key, day: int) -> int:

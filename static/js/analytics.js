@@ -3,7 +3,7 @@
  * Without it the page works by its links and its form.
  */
 
-import { drawCharts } from "./analytics_charts.js";
+import { drawCharts, tabulate } from "./analytics_charts.js";
 import { get } from "./lib/api.js";
 import { all, find, on } from "./lib/dom.js";
 import { poll, tellTimes } from "./lib/live.js";
@@ -152,6 +152,11 @@ on(root, "click", "[data-fresh] button", () => {
   const url = new URL(location.href);
   for (const name of ["before", "open"]) url.searchParams.delete(name);
   go(url);
+});
+
+// Before it opens, so that it opens whole.
+on(root, "click", ".figures > summary", (_event, summary) => {
+  tabulate(/** @type {HTMLElement} */ (summary.closest("[data-chart]")));
 });
 
 /** @param {HTMLElement} opener */

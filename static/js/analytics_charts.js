@@ -1,10 +1,10 @@
 /**
- * Charts from the tables that stand beside them. Straight lines, light grids, all series in a
- * tooltip, names at the ends of lines.
+ * Charts, and the tables behind them when they are opened. Straight lines, light grids, all
+ * series in a tooltip, names at the ends of lines.
  * @module
  */
 
-import { all, find } from "./lib/dom.js";
+import { all, fill, find, h } from "./lib/dom.js";
 import { duration, number, tokens } from "./lib/format.js";
 import { color } from "./lib/theme.js";
 
@@ -13,7 +13,12 @@ const THIN = { count: tokens, tokens, seconds: duration };
 const GREY = "--line-control";
 const BAND = 0.16;
 
-/** @type {Map<string, {chart: any, drawn: Node}>} */
+/**
+ * @typedef {{name: string, hue: number, values: (number | null)[]}} Column a value a step
+ * @typedef {{whens: string[], ticks: string[]}} Axis of each step its time, and its word if it has one
+ */
+
+/** @type {Map<string, {chart: any, drawn: string}>} */
 const drawn = new Map();
 
 /**
@@ -24,49 +29,78 @@ export function drawCharts(root, { anew = false } = {}) {
   const { Chart } = /** @type {any} */ (window);
   if (!Chart) return;
   for (const card of all("[data-chart]", root)) {
-    const table = find("table", card);
     const canvas = /** @type {HTMLCanvasElement | null} */ (find("canvas", card));
     const id = card.dataset.chart ?? "";
+    const source = (sourceOf(card)?.outerHTML ?? "") + (find("#axis")?.textContent ?? "");
     const known = drawn.get(id);
-    if (!table || !canvas || (known?.drawn.isEqualNode(table) && !anew)) continue;
-    const wanted = card.dataset.kind === "shares" ? shares(table) : settings(card, table);
+    if (!canvas || !sourceOf(card) || (known?.drawn === source && !anew)) continue;
+    const wanted = card.dataset.kind === "shares" ? shares(card) : settings(card);
     if (known) {
       Object.assign(known.chart, { data: wanted.data, options: wanted.options });
       known.chart.update("none");
-      known.drawn = table.cloneNode(true);
+      known.drawn = source;
     } else {
-      drawn.set(id, { chart: new Chart(canvas, wanted), drawn: table.cloneNode(true) });
+      drawn.set(id, { chart: new Chart(canvas, wanted), drawn: source });
     }
+    if (find("details[open]", card)) tabulate(card);
   }
 }
 
-/** @param {HTMLElement} card @param {HTMLElement} table */
-function settings(card, table) {
+/** The values of a chart as a table; that of the quota is there already. @param {HTMLElement} card */
+export function tabulate(card) {
   const { kind, unit } = /** @type {{kind: string, unit: "count" | "tokens" | "seconds"}} */ (card.dataset);
-  const rows = all("tbody tr", table);
-  const heads = all("thead th[data-hue]", table);
-  const datasets = heads.map((head, i) => {
-    const hue = Number(head.dataset.hue);
+  const frame = find(".figures-frame", card);
+  if (!frame || kind === "shares") return;
+  const columns = columnsOf(card);
+  const cell = (/** @type {number | null} */ value) =>
+    h("td", { class: "figure" }, value === null ? "–" : FORMATS[unit](value));
+  const rows = axis().whens.map((when, i) =>
+    h("tr", {}, h("th", { scope: "row" }, when), ...columns.map(({ values }) => cell(values[i]))),
+  );
+  const heads = columns.map(({ name }) => h("th", { scope: "col", class: "figure" }, name));
+  fill(
+    frame,
+    h(
+      "table",
+      { class: "table" },
+      h("caption", { class: "for-readers" }, find("h2", card)?.textContent ?? ""),
+      h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "Time"), ...heads)),
+      h("tbody", {}, ...rows),
+    ),
+  );
+}
+
+/** Where a chart's values stand. @param {HTMLElement} card */
+const sourceOf = (card) => find(card.dataset.kind === "shares" ? "table" : "script", card);
+
+/** @param {HTMLElement} card @returns {Column[]} */
+const columnsOf = (card) => JSON.parse(sourceOf(card)?.textContent || "[]");
+
+/** @returns {Axis} */
+const axis = () => JSON.parse(find("#axis")?.textContent || '{"whens": [], "ticks": []}');
+
+/** @param {HTMLElement} card */
+function settings(card) {
+  const { kind, unit } = /** @type {{kind: string, unit: "count" | "tokens" | "seconds"}} */ (card.dataset);
+  const { whens, ticks } = axis();
+  const datasets = columnsOf(card).map(({ name, hue, values }, i) => {
     const ink = color(hue < 0 ? GREY : `--hue-${hue}`);
-    const values = rows.map((row) => {
-      const value = row.querySelectorAll("td")[i]?.dataset.v;
-      return value ? Number(value) : null;
-    });
-    return { label: head.textContent ?? "", data: values, ...(kind === "bars" ? bar(ink) : line(ink, kind, i, rows.length - 1)) };
+    return { label: name, data: values, ...(kind === "bars" ? bar(ink) : line(ink, kind, i, whens.length - 1)) };
   });
   return {
     type: kind === "bars" ? "bar" : "line",
-    data: { labels: rows.map((row) => find("th", row)?.textContent ?? ""), datasets },
-    options: options(rows, kind === "bars", unit),
+    data: { labels: whens, datasets },
+    options: options(ticks, kind === "bars", unit),
     plugins: kind === "bars" ? [] : [endLabels],
   };
 }
 
 /**
  * Used and expected of each cap, lying: every bar in its provider's colour.
- * @param {HTMLElement} table
+ * @param {HTMLElement} card
  */
-function shares(table) {
+function shares(card) {
+  const table = /** @type {HTMLElement} */ (sourceOf(card));
   const rows = all("tr[data-drawn]", table);
   const inks = rows.map((row) => color(`--hue-${row.dataset.drawn}`));
   const heads = all("thead th[data-hue]", table);
@@ -80,7 +114,7 @@ function shares(table) {
     maxBarThickness: 14,
     borderRadius: 1,
   }));
-  const base = options(rows, true, "count");
+  const base = options([], true, "count");
   const { x, y } = base.scales;
   const labels = rows.map((row) => row.dataset.label ?? "");
   // Two lines each, so that they fit on a phone.
@@ -133,8 +167,8 @@ function line(ink, kind, i, last) {
   };
 }
 
-/** @param {HTMLElement[]} rows @param {boolean} stacked @param {"count" | "tokens" | "seconds"} unit */
-function options(rows, stacked, unit) {
+/** @param {string[]} ticks @param {boolean} stacked @param {"count" | "tokens" | "seconds"} unit */
+function options(ticks, stacked, unit) {
   const quiet = color("--ink-3");
   const font = { size: 11, family: getComputedStyle(document.body).fontFamily };
   return {
@@ -153,7 +187,7 @@ function options(rows, stacked, unit) {
           font,
           maxRotation: 0,
           autoSkip: false,
-          callback: (/** @type {number} */ i) => rows[i]?.dataset.tick ?? "",
+          callback: (/** @type {number} */ i) => ticks[i] ?? "",
         },
       },
       y: {

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import csv
 import io
+import json
+import re
 from collections.abc import Mapping
+from typing import Any
 
 import pytest
 
@@ -73,6 +76,28 @@ def test_an_open_row_is_in_the_address(busy: Visitor) -> None:
     html = busy.get("/analytics?open=2").get_data(as_text=True)
     assert html.count('aria-expanded="true"') == 1
     assert '<tr class="detail" id="d2"><td' in html
+
+
+def test_charts_carry_their_values_and_tables_are_shown_when_asked_for(busy: Visitor) -> None:
+    html = busy.get("/analytics?tz=UTC").get_data(as_text=True)
+    columns = _json(html, "requests-data")
+    assert {column["name"]: sum(column["values"]) for column in columns} == {
+        "Groq": 2,
+        "not served": 1,
+    }
+    assert len(_json(html, "axis")["whens"]) == len(columns[0]["values"]) == 24
+    assert (
+        '<th scope="row">' not in html.partition('id="breakdown-section"')[0].partition("quota")[0]
+    )
+    shown = busy.get("/analytics?tz=UTC&tables=1").get_data(as_text=True)
+    table = shown.partition('id="requests-table"')[2].partition("</table>")[0]
+    assert table.count('<th scope="row">') == 24
+    assert sum(map(int, re.findall(r"<td[^>]*>([0-9]+)</td>", table))) == 3
+    assert "tables=1" in shown.partition('id="filters"')[2]
+
+
+def _json(html: str, id: str) -> Any:
+    return json.loads(html.partition(f'id="{id}"')[2].partition(">")[2].partition("</script>")[0])
 
 
 @pytest.mark.parametrize("by", list(By))

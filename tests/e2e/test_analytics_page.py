@@ -69,11 +69,13 @@ def test_it_is_drawn_in_the_viewers_zone_without_a_shift(person: Person) -> None
     expect(page.locator("canvas")).to_have_count(7)
     page.wait_for_function("Chart.getChart(document.querySelector('canvas'))")
     page.wait_for_load_state("networkidle")
-    # Half an hour off: no time of the table at the axis of 24 hours is at a full hour.
     page.get_by_role("link", name="24 hours").click()
     page.wait_for_url("**/analytics")
-    expect(page.locator("#requests-table th[scope=row]").first).to_contain_text(":30")
+    expect(page.locator("#ranges [aria-current]")).to_contain_text("24 h")
     assert page.evaluate(SHIFTS) < 0.02
+    # Half an hour off: no time of the table at the axis of 24 hours is at a full hour.
+    page.locator("summary", has_text="Table").first.click()
+    expect(page.locator("#requests-table th[scope=row]").first).to_contain_text(":30")
 
 
 def test_it_is_accessible_and_fits(person: Person) -> None:
@@ -209,6 +211,10 @@ def test_it_works_without_scripts(browser: Browser, server: Server) -> None:
     assert "outcome=fallback" in page.url
     expect(page.locator(".timeline:visible")).to_have_count(1)
     shot(page, "analytics-plain")
+    page.locator("summary", has_text="Table").first.click()
+    page.get_by_role("link", name="Show the tables").first.click()
+    expect(page.locator("#requests-table td:visible").first).to_be_visible()
+    assert "outcome=fallback" in page.url
     person.close()
     assert person.complaints == []
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime, tzinfo
 from enum import Enum
 from typing import TypeVar
@@ -17,6 +17,7 @@ from freellmapi.dashboard.queries import Filters
 ZONE_COOKIE = "zone"
 SERVER_ZONE = "UTC"
 _LONGEST = 200
+_KEPT = ("range", "by", "outcome", "provider", "model", "client", "text", "tables", "tz")
 
 E = TypeVar("E", bound=Enum)
 
@@ -28,6 +29,9 @@ class By(str, Enum):
     MODEL = "model"
     KEY = "key"
     CLIENT = "client"
+
+
+_USUAL: Mapping[str, Enum] = {"range": Range.DAY, "by": By.PROVIDER}
 
 
 class Outcome(str, Enum):
@@ -44,7 +48,8 @@ class Asked:
     """The address, read. What it leaves out or has wrong is as if nothing was asked.
 
     ``before`` and ``open`` are row ids of the log: where the page of requests begins, and
-    whose attempts are shown. ``tz`` is the zone in the address, ``zone`` the one in use.
+    whose attempts are shown; ``tables`` shows those behind the charts, where no script does.
+    ``tz`` is the zone in the address, ``zone`` the one in use.
     """
 
     range: Range = Range.DAY
@@ -56,6 +61,7 @@ class Asked:
     text: str = ""
     before: str = ""
     open: str = ""
+    tables: str = ""
     tz: str = ""
     zone: str = SERVER_ZONE
 
@@ -73,6 +79,7 @@ class Asked:
             text=args.get("text", "").strip()[:_LONGEST],
             before=_number(args.get("before", "")),
             open=_number(args.get("open", "")),
+            tables="1" if args.get("tables") else "",
             tz=tz,
             zone=tz or (cookie if _is_zone(cookie) else SERVER_ZONE),
         )
@@ -104,11 +111,12 @@ class Asked:
 
     def query(self, **changes: object) -> dict[str, str]:
         """The parameters of the same page but for ``changes``; back at the first requests."""
-        now = {**asdict(self), "before": "", "open": "", **changes}
-        del now["zone"]
-        plain = {k: str(v.value if isinstance(v, Enum) else v) for k, v in now.items()}
-        usual = {"range": Range.DAY.value, "by": By.PROVIDER.value}
-        return {k: v for k, v in plain.items() if v and v != usual.get(k)}
+        now = {name: getattr(self, name) for name in _KEPT} | changes
+        return {
+            name: str(value.value if isinstance(value, Enum) else value)
+            for name, value in now.items()
+            if value and value != _USUAL.get(name)
+        }
 
     def url(self, anchor: str = "", **changes: object) -> str:
         """The address of the page with ``changes``."""

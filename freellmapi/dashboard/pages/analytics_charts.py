@@ -1,8 +1,8 @@
-"""The charts of Analytics as tables: what a script draws is what stands in the HTML."""
+"""The charts of Analytics: the values that a script draws, and the same as a table."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -22,20 +22,13 @@ Values = Sequence[float | int | None]
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One series. ``hue`` is one of ``tokens.css``; ``whole`` is its sum or typical value."""
+    """One series, a value a step. ``hue`` is one of ``tokens.css``; ``whole`` is its sum or
+    typical value."""
 
     name: str
     hue: int
     whole: str
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One step: its time in full, the word for the axis (often none), (value, text) each."""
-
-    when: str
-    tick: str
-    cells: tuple[tuple[float | int | None, str], ...]
+    values: Values
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,13 +40,34 @@ class Chart:
     kind: str
     unit: str
     columns: tuple[Column, ...]
-    rows: tuple[Row, ...]
     none: str
     """What is said when there is nothing to draw."""
 
     @property
     def is_empty(self) -> bool:
-        return not any(value for row in self.rows for value, _ in row.cells)
+        return not any(any(column.values) for column in self.columns)
+
+    @property
+    def data(self) -> Sequence[Mapping[str, object]]:
+        """For the script, which makes the table of it as well when it is opened."""
+        return [
+            {"name": column.name, "hue": column.hue, "values": _short(column.values)}
+            for column in self.columns
+        ]
+
+    def rows(self, whens: Sequence[str]) -> Iterator[tuple[str, Sequence[str]]]:
+        """The table: when each step was, and the words for its values."""
+        say = _FORMATS[self.unit]
+        for when, *values in zip(whens, *(c.values for c in self.columns), strict=True):
+            yield when, ["–" if value is None else say(value) for value in values]
+
+
+@dataclass(frozen=True, slots=True)
+class Axis:
+    """Of all the charts: each step's time in full, and its word at the axis, often none."""
+
+    whens: tuple[str, ...]
+    ticks: tuple[str, ...]
 
 
 _FORMATS: Mapping[str, Callable[[float], str]] = {
@@ -65,81 +79,71 @@ _HUES_OF_KINDS = (2, 4, 1, 0, 10, 3, 8, 7, 5, 9, 6, 11)
 _KIND_HUES = {kind.value: hue for kind, hue in zip(ErrorKind, _HUES_OF_KINDS, strict=False)}
 
 
-def charts(shown: Overview, asked: Asked, catalog: Catalog) -> tuple[Chart, ...]:
+def axis(series: Series, asked: Asked) -> Axis:
+    found = [times(asked.local(at), asked.range, i) for i, at in enumerate(series.at)]
+    return Axis(tuple(when for when, _ in found), tuple(tick for _, tick in found))
+
+
+def charts(shown: Overview, catalog: Catalog) -> tuple[Chart, ...]:
     """All of them, in the order of the page."""
     series, head = shown.series, shown.headline
     names = {id: provider.name for id, provider in catalog.providers.items()}
-    make = _Maker(series, asked)
     return (
-        make.bars("requests", "Requests by provider", series.requests, "No requests.", names),
-        make.lines(
+        _bars("requests", "Requests by provider", series.requests, "No requests.", names),
+        _lines(
             ("tokens", "Tokens", "lines", "tokens", "No tokens were counted."),
             ("in", 8, series.tokens_in, head.tokens_in.value),
             ("out", 11, series.tokens_out, head.tokens_out.value),
         ),
-        make.lines(
+        _lines(
             ("latency", "Latency", "band", "seconds", "Nothing was answered."),
             ("p50", 7, series.latency_p50, head.latency_p50.value),
             ("p95", 7, series.latency_p95, head.latency_p95.value),
         ),
-        make.lines(
+        _lines(
             ("first", "Time to first token", "lines", "seconds", "Nothing was streamed."),
             ("p50", 9, series.first_token_p50, head.first_token_p50.value),
         ),
-        make.bars("errors", "Errors that clients got", series.errors, "No request failed."),
-        make.bars("faults", "Failed calls by kind", series.faults, "No call failed."),
+        _bars("errors", "Errors that clients got", series.errors, "No request failed."),
+        _bars("faults", "Failed calls by kind", series.faults, "No call failed."),
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Maker:
-    series: Series
-    asked: Asked
+def _bars(
+    id: str,
+    title: str,
+    values: Mapping[str, Sequence[int]],
+    none: str,
+    names: Mapping[str, str] | None = None,
+) -> Chart:
+    """A column for each name, by provider with ``names`` and by kind of error without."""
+    columns = list(values.items())
+    if len(columns) > MOST_COLUMNS:
+        rest = [row for _, row in columns[MOST_COLUMNS - 1 :]]
+        others = [sum(at) for at in zip(*rest, strict=True)]
+        columns = [*columns[: MOST_COLUMNS - 1], ("others", others)]
+    heads = tuple(
+        Column(_word(name, names), _hue(name, names), filters.tokens(sum(row)), row)
+        for name, row in columns
+    )
+    return Chart(id, title, "bars", "count", heads, none)
 
-    def bars(
-        self,
-        id: str,
-        title: str,
-        values: Mapping[str, Sequence[int]],
-        none: str,
-        names: Mapping[str, str] | None = None,
-    ) -> Chart:
-        """A column for each name, by provider with ``names`` and by kind of error without."""
-        columns = list(values.items())
-        if len(columns) > MOST_COLUMNS:
-            rest = [row for _, row in columns[MOST_COLUMNS - 1 :]]
-            others = [sum(at) for at in zip(*rest, strict=True)]
-            columns = [*columns[: MOST_COLUMNS - 1], ("others", others)]
-        heads = tuple(
-            Column(_word(name, names), _hue(name, names), filters.tokens(sum(row)))
-            for name, row in columns
-        )
-        return Chart(
-            id, title, "bars", "count", heads, self._rows([r for _, r in columns], "count"), none
-        )
 
-    def lines(
-        self,
-        about: tuple[str, str, str, str, str],
-        *columns: tuple[str, int, Values, float | None],
-    ) -> Chart:
-        id, title, kind, unit, none = about
-        heads = tuple(
-            Column(name, hue, "" if whole is None else _FORMATS[unit](whole))
-            for name, hue, _, whole in columns
-        )
-        rows = self._rows([values for _, _, values, _ in columns], unit)
-        return Chart(id, title, kind, unit, heads, rows, none)
+def _lines(
+    about: tuple[str, str, str, str, str],
+    *columns: tuple[str, int, Values, float | None],
+) -> Chart:
+    id, title, kind, unit, none = about
+    heads = tuple(
+        Column(name, hue, "" if whole is None else _FORMATS[unit](whole), values)
+        for name, hue, values, whole in columns
+    )
+    return Chart(id, title, kind, unit, heads, none)
 
-    def _rows(self, columns: Sequence[Values], unit: str) -> tuple[Row, ...]:
-        say = _FORMATS[unit]
-        return tuple(
-            Row(*self._time(i), tuple((v, "–" if v is None else say(v)) for v in values))
-            for i, values in enumerate(zip(*columns, strict=True))
-        )
 
-    def _time(self, i: int) -> tuple[str, str]:
-        return times(self.asked.local(self.series.at[i]), self.asked.range, i)
+def _short(values: Values) -> list[float | int | None]:
+    """A tenth of a millisecond is more than is seen."""
+    return [round(value, 4) if isinstance(value, float) else value for value in values]
 
 
 def times(at: datetime, over: Range, i: int) -> tuple[str, str]:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from freellmapi.core.errors import ErrorKind
 from freellmapi.dashboard import filters, queries
 from freellmapi.dashboard.analytics import overview
 from freellmapi.dashboard.pages.analytics_asked import Asked, By
-from freellmapi.dashboard.pages.analytics_charts import Chart, charts
+from freellmapi.dashboard.pages.analytics_charts import Axis, Chart, axis, charts
 from freellmapi.dashboard.pages.analytics_quota import CapLine, cap_lines
 from freellmapi.dashboard.periods import Range
-from freellmapi.dashboard.queries import Filters
 from freellmapi.dashboard.reading import Finished
 from freellmapi.dashboard.recent import Entry, Page, page
 from freellmapi.dashboard.report import Figure, Line, Overview
@@ -60,6 +59,7 @@ class AnalyticsPage:
     mark: str
     overview: Overview
     tiles: tuple[Tile, ...]
+    axis: Axis
     charts: tuple[Chart, ...]
     caps: tuple[CapLine, ...]
     lines: tuple[Line, ...]
@@ -86,6 +86,15 @@ class AnalyticsPage:
         day = "" if local.date() == today.date() else f"{local.day} {local:%b} "
         return f"{day}{local:%H:%M:%S}"
 
+    @property
+    def rows(self) -> Iterator[tuple[Entry, str]]:
+        """The requests, each with the address at which it is open, or shut if it is."""
+        url = self.asked.url(before=self.asked.before)
+        opens = f"{url}{'&' if '?' in url else '?'}open="
+        for entry in self.recent.rows:
+            is_open = str(entry.id) == self.asked.open
+            yield entry, f"{url if is_open else f'{opens}{entry.id}'}#r{entry.id}"
+
     def state(self, entry: Entry) -> tuple[str, str]:
         """Kind and word of how a request ended."""
         if entry.failed:
@@ -111,9 +120,7 @@ def kind_state(error: str | None) -> str:
 
 def mark(parts: Services) -> str:
     """Changes with every request logged, and each minute as caps come back."""
-    found = queries.recent(parts.database, Filters(), limit=1)
-    newest = found.rows[0].id if found.rows else 0
-    return f"{newest}.{int(parts.clock.now() // MINUTE)}"
+    return f"{queries.newest(parts.database)}.{int(parts.clock.now() // MINUTE)}"
 
 
 def analytics_page(
@@ -123,7 +130,8 @@ def analytics_page(
     now = parts.clock.now()
     current = mark(parts)
     catalog = snapshot.catalog
-    shown = overview(parts.database, catalog, asked.range, asked.zone, now, finished)
+    timed = MOST_LINES if asked.by is By.MODEL else 0
+    shown = overview(parts.database, catalog, asked.range, asked.zone, now, finished, timed)
     lines = getattr(shown, f"{asked.by.value}s")
     before = int(asked.before) if asked.before else None
     found = queries.recent(parts.database, asked.filters(now), before, PAGE)
@@ -133,7 +141,8 @@ def analytics_page(
         mark=current,
         overview=shown,
         tiles=_tiles(shown),
-        charts=charts(shown, asked, catalog),
+        axis=axis(shown.series, asked),
+        charts=charts(shown, catalog),
         caps=cap_lines(quota),
         lines=lines[:MOST_LINES],
         more_lines=max(0, len(lines) - MOST_LINES),
