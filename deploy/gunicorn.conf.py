@@ -6,6 +6,7 @@ command line options still win over what stands here.
 
 from __future__ import annotations
 
+import gc
 import os
 import resource
 import sys
@@ -13,7 +14,7 @@ from typing import Any
 
 from freellmapi.core.errors import SettingsError
 from freellmapi.log import log_config
-from freellmapi.preflight import check_port, preflight
+from freellmapi.port import check_port
 from freellmapi.settings import Settings
 
 try:
@@ -73,7 +74,7 @@ logconfig_dict = log_config(settings.log_format, settings.log_level)
 
 
 def on_starting(server: Any) -> None:
-    """Before anything listens: refuse with one sentence what could not work."""
+    """Before anything listens: refuse with one sentence what could never work."""
     try:
         if server.cfg.workers > 1 and settings.redis_url is None:
             raise SettingsError("Several workers need REDIS_URL: they share their counts there.")
@@ -81,7 +82,15 @@ def on_starting(server: Any) -> None:
             for address in server.cfg.address:
                 if isinstance(address, tuple):
                     check_port(*address[:2])
-        preflight(settings)
     except SettingsError as exc:
         print(f"freellmapi: {exc}", file=sys.stderr)
         sys.exit(2)
+    # The rest is looked at by the first worker, see freellmapi/worker.py: this process would
+    # keep in memory for good what it takes to do so. gunicorn ends, instead of trying again
+    # for ever, when a worker exits with this code, and exits with it itself.
+    server.APP_LOAD_ERROR = 2
+
+
+def pre_fork(server: Any, worker: Any) -> None:
+    """Leave what there is where it is: a collection in the worker would copy its pages."""
+    gc.freeze()

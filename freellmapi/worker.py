@@ -1,12 +1,21 @@
-"""The gunicorn worker: gevent's, except that idle connections do not delay a stop."""
+"""The gunicorn worker: gevent's, except that idle connections do not delay a stop, and that
+what the application refuses to start with is one sentence.
+"""
 
 from __future__ import annotations
 
+import gc
+import sys
 from typing import Any
 
 import gevent
 from gevent.timeout import Timeout
 from gunicorn.workers.ggevent import GeventWorker
+
+from freellmapi.core.errors import SettingsError
+
+# gunicorn ends, instead of trying again for ever, when a worker exits with one of these.
+_REFUSED, _BOOT_ERROR = 2, 3
 
 
 class Worker(GeventWorker):  # type: ignore[misc]  # gunicorn has no types
@@ -19,6 +28,20 @@ class Worker(GeventWorker):  # type: ignore[misc]  # gunicorn has no types
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._idle: set[_IdleWait] = set()
+
+    def load_wsgi(self) -> None:
+        # Nothing made at the start is ever garbage: looking for some takes a tenth of the
+        # start, and later holds up all streams for tens of milliseconds at a time.
+        gc.disable()
+        try:
+            super().load_wsgi()
+        except SettingsError as exc:
+            sys.stderr.write(f"freellmapi: {exc}\n")
+            # A worker that takes another's place meets what was right before, such as a
+            # database that is away for now: a reason to start again, which 2 would not be.
+            sys.exit(_REFUSED if self.age <= self.cfg.workers else _BOOT_ERROR)
+        gc.freeze()
+        gc.enable()
 
     def timeout_ctx(self) -> _IdleWait:
         """Around the wait for a connection's next request: ends silently at ``keepalive``."""

@@ -16,7 +16,7 @@ from freellmapi import __version__
 from freellmapi.cli.commands import Command
 from freellmapi.cli.session import Session
 from freellmapi.core.errors import SettingsError
-from freellmapi.preflight import check_port
+from freellmapi.port import check_port
 from freellmapi.providers.local import LocalModel, LocalSettings
 from freellmapi.router.config_file import read_config
 from freellmapi.settings import Settings

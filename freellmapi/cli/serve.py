@@ -14,7 +14,8 @@ import click
 from freellmapi.cli.commands import Command
 from freellmapi.cli.session import Failed, Session
 from freellmapi.core.errors import SettingsError
-from freellmapi.preflight import check_port, preflight
+from freellmapi.port import check_port
+from freellmapi.preflight import preflight
 from freellmapi.settings import Settings, checkout_root
 
 NEXT = """

@@ -22,6 +22,7 @@ pytestmark = pytest.mark.e2e
 ROOT = Path(__file__).parent.parent.parent
 CLOCK = SystemClock()
 Start = Callable[..., "subprocess.Popen[str]"]
+PLAIN, OURS = "tests.e2e.plain_app:app", "freellmapi.wsgi:app"
 
 
 @pytest.fixture
@@ -43,11 +44,11 @@ def start(port: int, tmp_path: Path) -> Iterator[Start]:
         "PYTHONPATH": str(ROOT),
     }
 
-    def start(*options: str, **environ: str) -> subprocess.Popen[str]:
+    def start(*options: str, app: str = PLAIN, **environ: str) -> subprocess.Popen[str]:
         config = ROOT / "deploy" / "gunicorn.conf.py"
         command = [sys.executable, "-m", "gunicorn", "--config", str(config), *options]
         process = subprocess.Popen(
-            [*command, "tests.e2e.plain_app:app"],
+            [*command, app],
             env=base | environ,
             cwd=tmp_path,
             stderr=subprocess.PIPE,
@@ -102,8 +103,8 @@ def test_a_stop_closes_idle_connections_and_lets_a_stream_end(start: Start, port
 def test_wrong_settings_are_one_sentence_and_exit_code_two(
     start: Start, options: tuple[str, ...], environ: dict[str, str], complaint: str
 ) -> None:
-    process = start(*options, **environ)
-    _, errors = process.communicate(timeout=20)
+    process = start(*options, app=OURS, **environ)
+    _, errors = process.communicate(timeout=60)
     said = [line for line in errors.splitlines() if line.startswith("freellmapi: ")]
     assert process.returncode == 2, errors
     assert len(said) == 1
@@ -128,3 +129,45 @@ def test_json_logs_are_json_from_the_first_line(start: Start, port: int) -> None
     _, errors = process.communicate(timeout=20)
     assert errors
     assert all(line.startswith('{"at": ') for line in errors.splitlines())
+
+
+NOT_AT_THE_START = frozenset({"jsonschema", "sqlalchemy.orm", "prometheus_client", "xllamacpp"})
+NOT_IN_THE_MASTER = NOT_AT_THE_START | {"sqlalchemy", "cryptography", "flask", "requests"}
+
+
+def test_nobody_keeps_in_memory_what_it_has_no_use_for(
+    start: Start, port: int, tmp_path: Path
+) -> None:
+    """What is imported stays for good; the master's is there besides each worker's own."""
+    config = tmp_path / "told.py"
+    config.write_text(TELLING.format(config=ROOT / "deploy" / "gunicorn.conf.py", folder=tmp_path))
+    process = start(f"--config={config}", app=OURS)
+    with closing(connected(port, "/healthz")) as connection:
+        connection.getresponse().read()
+    process.send_signal(signal.SIGTERM)
+    _, errors = process.communicate(timeout=60)
+    master, worker = (set((tmp_path / who).read_text().split()) for who in ("master", "worker"))
+    assert "gunicorn.arbiter" in master, errors
+    assert not master & NOT_IN_THE_MASTER
+    assert "freellmapi.app" in worker
+    assert not worker & NOT_AT_THE_START
+
+
+TELLING = """\
+import sys
+from pathlib import Path
+
+exec(Path("{config}").read_text())
+
+
+def tell(who):
+    Path("{folder}", who).write_text(" ".join(sys.modules))
+
+
+def post_worker_init(worker):
+    tell("worker")
+
+
+def on_exit(server):
+    tell("master")
+"""

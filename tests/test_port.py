@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from freellmapi.core.errors import SettingsError
-from freellmapi.preflight import check_port
+from freellmapi.port import check_port
 
 
 @pytest.fixture
