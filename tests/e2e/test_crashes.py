@@ -1,0 +1,17 @@
+"""kill -9 under load: nothing that was answered is lost. ``python -m bench.crashes`` does more."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.crashes import VICTIMS, crashes
+
+pytestmark = pytest.mark.e2e
+
+
+def test_a_kill_at_any_moment_loses_nothing(tmp_path: Path) -> None:
+    with crashes(tmp_path, seed=1) as killed:
+        rounds = [killed.round(victim) for victim in VICTIMS]
+    assert rounds[-1].answered > 0
