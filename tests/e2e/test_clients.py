@@ -32,6 +32,8 @@ UNCAPPED = "".join(
     f'[[limits]]\nprovider = "{provider}"\nmodel = "{name}"\n{CAPS}'
     for provider, _, name in (ref.partition("/") for ref in MODELS)
 )
+# These imitations know no probes, which come when the tests take longer than 20 s.
+UNPROBED = "[settings]\nprobe_interval = 0\n"
 ASKED: list[ChatCompletionMessageParam] = [{"role": "user", "content": "Which city?"}]
 
 
@@ -52,7 +54,7 @@ def get_time(city: str) -> str:
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[StrictProviders, Server]]:
     with StrictProviders() as them:
         folder = tmp_path_factory.mktemp("clients")
-        with Server(folder, configured(them) + UNCAPPED, **given_keys(them)) as server:
+        with Server(folder, UNPROBED + configured(them) + UNCAPPED, **given_keys(them)) as server:
             yield them, server
 
 
