@@ -23,6 +23,13 @@ _SECRETS = re.compile(
     re.VERBOSE | re.IGNORECASE,
 )
 
+# Whatever is a secret to the expression above has one of these in it, in lower case. Looking
+# for them first makes a usual line four times cheaper, and there is one for each request.
+_HINTS = (
+    *("bearer", "basic", "key", "token", "secret", "password", "://"),
+    *("sk-", "gsk_", "hf_", "ghp_", "github_pat_", "nvapi-", "aiza", "aq.", "freellmapi-"),
+)
+
 # The attributes that every record has; what is beside them came through ``extra``.
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
@@ -33,6 +40,9 @@ def redact(text: str) -> str:
     The last net, below ``providers.redact``: that one masks all that looks random in what
     others say, while our own lines hold request ids that must stay readable.
     """
+    folded = text.casefold()
+    if not any(map(folded.__contains__, _HINTS)):
+        return text
     return _SECRETS.sub(lambda m: (m["kept"] or m["prefix"] or "") + "***", text)
 
 
@@ -94,6 +104,10 @@ def log_config(log_format: str = "text", log_level: str = "INFO") -> dict[str, A
 def configure(log_format: str = "text", log_level: str = "INFO") -> None:
     """Send all log records to standard error in the given form."""
     logging.config.dictConfig(log_config(log_format, log_level))
+    # The Optimization chapter of Python's logging guide: no line of ours shows its file, its
+    # thread or its process, and to find them out is a third of what a line costs.
+    logging._srcfile = None
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
 
 
 def _utc(created: float) -> str:

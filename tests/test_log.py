@@ -27,6 +27,8 @@ from freellmapi.log import JsonFormatter, TextFormatter, log_config, redact
         pytest.param("key=env:GROQ_API_KEY", "key=env:GROQ_API_KEY", id="a variable's name"),
         pytest.param("max_tokens: 4096 tokens", "max_tokens: 4096 tokens", id="tokens as a number"),
         pytest.param("http://a:80/b@c", "http://a:80/b@c", id="a port is no password"),
+        pytest.param("TO\u212aEN=abcdefgh12", "TO\u212aEN=***", id="a letter that folds to k"),
+        pytest.param("g\u017fk_abcdefgh1234", "g\u017fk_***", id="a letter that folds to s"),
     ],
 )
 def test_redacts(text: str, expected: str) -> None:
