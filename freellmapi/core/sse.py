@@ -39,14 +39,20 @@ class SseDecoder:
             # A CR at the very end may be half of a CRLF: its LF is dropped when it comes.
             self._skip_lf = buffer.endswith(b"\r")
             buffer = buffer.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-        lines = buffer.split(b"\n")
-        self._buffer = lines.pop()
-        if lines and not self._started:
+        if not self._started and b"\n" in buffer:
             self._started = True
-            lines[0] = lines[0].removeprefix(BYTE_ORDER_MARK)
+            buffer = buffer.removeprefix(BYTE_ORDER_MARK)
         events: list[bytes] = []
-        for line in lines:
-            self._line(line, events)
+        *blocks, rest = buffer.split(b"\n\n")
+        for block in blocks:
+            # Nearly all events are one line of data, and come whole.
+            if block.startswith(b"data: ") and b"\n" not in block and not self._data:
+                events.append(block[6:])
+            else:
+                self._lines(block.split(b"\n"), events)
+                self._line(b"", events)
+        *lines, self._buffer = rest.split(b"\n")
+        self._lines(lines, events)
         return events
 
     def close(self) -> list[bytes]:
@@ -58,6 +64,10 @@ class SseDecoder:
             self._buffer = b""
         self._line(b"", events)
         return events
+
+    def _lines(self, lines: list[bytes], events: list[bytes]) -> None:
+        for line in lines:
+            self._line(line, events)
 
     def _line(self, line: bytes, events: list[bytes]) -> None:
         if not line:

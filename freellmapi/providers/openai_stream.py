@@ -67,6 +67,10 @@ class OpenAIReader:
         chunks: list[Chunk] = []
         try:
             for payload in frames(*data):
+                chunk = self._settler.alike(payload)
+                if chunk is not None:
+                    chunks.append(chunk)
+                    continue
                 self._take(payload, chunks)
                 if self.ended:
                     break

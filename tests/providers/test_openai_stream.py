@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -341,3 +342,31 @@ def test_text_held_back_goes_out_before_a_tool_call() -> None:
     seen = read([stream({"content": "a <"}, {"tool_calls": [call]}, finish="tool_calls")])
 
     assert [chunk.text for chunk in seen.chunks] == ["a ", "<", ""]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param(" next", id="plain"),
+        pytest.param("", id="empty"),
+        pytest.param('a "quoted" \\ word', id="escaped in JSON"),
+        pytest.param("line\nbreak\t\x01", id="control characters"),
+        pytest.param("Grüße, 日本 \u2028 \U0001f600", id="beyond ASCII"),
+        pytest.param('","finish_reason":"stop', id="what looks like JSON"),
+        pytest.param("content", id="the name of its own field"),
+    ],
+)
+@pytest.mark.parametrize("ascii_only", [True, False])
+def test_chunks_that_differ_by_their_text_alone_are_told_apart(text: str, ascii_only: bool) -> None:
+    def event(content: str) -> bytes:
+        delta = {"content": content}
+        choice = {"index": 0, "delta": delta, "finish_reason": None}
+        head = {"id": "c", "object": "chat.completion.chunk", "created": 1, "model": "m"}
+        return json.dumps({**head, "choices": [choice]}, ensure_ascii=ascii_only).encode()
+
+    texts = ["first", "second", text, "content", text, "last"]
+    reader = wire().reader(PROVIDER, MODEL)
+    body = b"".join(b"data: %b\n\n" % event(each) for each in texts)
+    chunks = reader.feed(body)
+    assert [chunk.text for chunk in chunks] == [each for each in texts if each]
+    assert [chunk.data for chunk in chunks[1:]] == [event(each) for each in texts[1:] if each]
