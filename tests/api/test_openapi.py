@@ -308,6 +308,8 @@ def test_the_page_for_people_is_open_and_loads_nothing_from_elsewhere(app: Flask
     assert not re.findall(r'(?:src|href)="(?:https?:)?//', response.text)
     for name in SPEC["components"]["schemas"]["ChatRequest"]["properties"]:
         assert f"<code>{name}</code>" in response.text
+    assert "<td>array of Tool</td>" in response.text
+    assert "<td>none, auto, required, any or object</td>" in response.text
     for code in CHAT["responses"]:
         assert f"<code>{code}</code>" in response.text
 
