@@ -13,6 +13,7 @@ from gevent import Greenlet
 from freellmapi.api.measured import own
 from freellmapi.core.errors import DAY
 from freellmapi.services import Services
+from freellmapi.storage.db import why_away
 from freellmapi.storage.folding import fold
 
 log = logging.getLogger(__name__)
@@ -29,6 +30,8 @@ LEASE_INTERVAL = 5.0
 HEALTH_INTERVAL = 5.0
 """Seconds between looks whether a key is due for a probe."""
 SAVE_INTERVAL = 60.0
+FLUSH_INTERVAL = 1.0
+"""Seconds between tries to log what the database has refused."""
 OFF_HUB_LIMIT = 60.0
 """Seconds after which nobody waits for a job in the thread pool any more."""
 TELL_INTERVAL = 2.0
@@ -40,12 +43,24 @@ FORGET_AFTER = 30 * DAY
 
 def off_hub(job: Callable[[], T]) -> T:
     """Run a blocking job in gevent's thread pool while requests go on."""
-    running = gevent.get_hub().threadpool.spawn(job)
+    running = gevent.get_hub().threadpool.spawn(_attempted, job)
     try:
-        return cast(T, running.get(timeout=OFF_HUB_LIMIT))
+        result, error = cast(tuple[T, Exception | None], running.get(timeout=OFF_HUB_LIMIT))
     except gevent.Timeout as exc:
         # A BaseException, which would end the job's greenlet for good.
         raise TimeoutError("a background job took too long") from exc
+    if error is not None:
+        raise error
+    return result
+
+
+def _attempted(job: Callable[[], T]) -> tuple[T | None, Exception | None]:
+    """What the job returned, or raised."""
+    try:
+        return job(), None
+    except Exception as exc:  # noqa: BLE001
+        # What is raised in the pool gevent would also print, outside the log.
+        return None, exc
 
 
 class Background:
@@ -54,6 +69,8 @@ class Background:
     def __init__(self, services: Services) -> None:
         self._services = services
         self._greenlets: list[Greenlet] = []
+        self._waiting: set[str] = set()
+        """Jobs that the database did not answer the last time."""
 
     def start(self) -> None:
         self._greenlets = [
@@ -61,6 +78,7 @@ class Background:
             gevent.spawn(self._every, TICK_INTERVAL, self._tick),
             gevent.spawn(self._every, LEASE_INTERVAL, self._lead),
             gevent.spawn(self._every, HEALTH_INTERVAL, self._check_keys),
+            gevent.spawn(self._every, FLUSH_INTERVAL, self._flush),
             gevent.spawn(self._every, SAVE_INTERVAL, self._save),
             gevent.spawn(self._every, SAVE_INTERVAL, self._save_token_use),
             gevent.spawn(self._every, CLEAN_INTERVAL, self._clean),
@@ -76,11 +94,25 @@ class Background:
     def _every(self, seconds: float, job: Callable[[], None]) -> None:
         while True:
             gevent.sleep(seconds)
-            try:
-                job()
-            except Exception:
-                # An edge: a job that fails (a locked database, say) is tried again later.
-                log.exception("background job failed job=%s", job.__name__)
+            self.attempt(job)
+
+    def attempt(self, job: Callable[[], None]) -> None:
+        """Do it once; if it fails, say so, as it is tried again later."""
+        try:
+            job()
+            self._waiting.discard(job.__name__)
+        except Exception as exc:  # noqa: BLE001
+            # An edge: whatever it is, the other jobs and the next time are not to suffer.
+            self._failed(job.__name__, exc)
+
+    def _failed(self, job: str, exc: Exception) -> None:
+        """A stack for a mistake of ours; one line for a database that is away."""
+        reason = why_away(exc)
+        if reason is None:
+            log.error("background job failed job=%s", job, exc_info=exc)
+        elif job not in self._waiting:
+            self._waiting.add(job)
+            log.warning("background job waits for the database job=%s: %s", job, reason)
 
     def _follow(self) -> None:
         """Take over what another process has written."""
@@ -103,6 +135,15 @@ class Background:
     def _check_keys(self) -> None:
         """Write down what has changed, and probe the keys that are due if that is for us."""
         self._services.health.run_once(probing=self._services.leadership.held)
+
+    def _flush(self) -> None:
+        """Write the rows that the log has kept; its own thread does that."""
+        request_log = self._services.request_log
+        if not request_log.kept:
+            return
+        request_log.flush()
+        if not request_log.is_away:
+            log.info("request log written again")
 
     def _save(self) -> None:
         """Write down what was measured; all but the write itself stays on the hub."""

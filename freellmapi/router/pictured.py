@@ -88,6 +88,17 @@ class Pictured(MemoryLedger):
             counter.given = None
             self.closed.eased(name)
 
+    def doubt(self, now: float) -> None:
+        """Count once more what the busiest second took of each bucket.
+
+        What others took since the last look, less than a second ago, is not known. It may be
+        booked ahead, and then counts for longer.
+        """
+        for counter in self._counters.values():
+            if counter.slots:
+                requests, tokens = map(max, zip(*counter.slots.values(), strict=True))
+                counter.add(max(now, counter.newest), requests, tokens)
+
     def clear(self) -> None:
         self._counters.clear()
 

@@ -248,6 +248,8 @@ class SharedLedger(Scripted):
     def cut_off(self) -> None:
         """Redis is gone, or was emptied: go on alone."""
         if self.alone is None or self.alone.joint:
+            if self.alone is None and len(self.workers) > 1:
+                self.picture.doubt(self._there(self._now()))
             self.alone = Alone(self.picture, self.workers, self.worker, self.alone)
 
     def rejoin(self) -> None:

@@ -13,7 +13,14 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError
+from sqlalchemy.exc import (
+    ArgumentError,
+    DBAPIError,
+    InterfaceError,
+    NoSuchModuleError,
+    OperationalError,
+    SQLAlchemyError,
+)
 from sqlalchemy.pool import NullPool
 
 from freellmapi.core.errors import SettingsError
@@ -143,6 +150,13 @@ def missing_file(url: str) -> bool:
 def said(error: BaseException) -> str:
     """The driver's own words, on one line; SQLAlchemy's and the rest would show the statement."""
     return str(getattr(error, "orig", error)).partition("\n")[0]
+
+
+def why_away(error: BaseException) -> str | None:
+    """The reason, where an error says that the database does not answer at the moment."""
+    if isinstance(error, DatabaseUnavailable):
+        return str(error)
+    return said(error) if isinstance(error, (OperationalError, InterfaceError)) else None
 
 
 def _parsed(url: str) -> URL:

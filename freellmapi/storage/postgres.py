@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import deque
 from typing import Any
 
@@ -22,6 +23,11 @@ _CONNECT, _LOCK, _STATEMENT, _STALLED = 5, 10, 60, 30
 
 #: Any constant will do; it must differ from that of the log's writer.
 _ADVISORY_LOCK = 0x66_6C_6C_6D
+
+
+# It would show the stack of every connection that a server's restart has cut, and whoever
+# had that connection is told anyway.
+logging.getLogger(f"{__name__}.IdlePool").setLevel(logging.CRITICAL)
 
 
 class IdlePool(Pool):

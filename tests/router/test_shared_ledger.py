@@ -284,9 +284,23 @@ def test_without_redis_each_keeps_to_its_share(
 
     (cap,) = caps.values()
     assert together <= cap
-    assert together > cap - count, "and no more is left lying than a share each"
+    assert together >= cap - count, "and no more is left lying than a share each, and a doubt"
     workers.pass_by(1)
     assert workers.states == {ALONE}
+
+
+def test_what_others_took_since_the_last_look_is_allowed_for(redis: RedisServer) -> None:
+    workers = Workers(redis)
+    one, other = workers.joined(2)
+    b = bucket(rpm=12)
+    workers.take(one, b, 4)
+    workers.pass_by(INTERVAL)
+    unseen = workers.take(one, b, 4)
+    redis.kill()
+
+    together = 4 + unseen + workers.take(one, b) + workers.take(other, b)
+
+    assert 8 < together <= 12
 
 
 def test_a_minute_later_the_shares_are_free_again(redis: RedisServer) -> None:
