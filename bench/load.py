@@ -6,6 +6,7 @@ import asyncio
 import itertools
 import json
 import re
+import ssl
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -29,6 +30,7 @@ class Target:
     key: str
     model: str
     path: str = "/v1/chat/completions"
+    tls: ssl.SSLContext | None = None
 
     def request(self, body: bytes) -> bytes:
         head = (
@@ -155,7 +157,9 @@ class _Load:
         try:
             if client is None:
                 loop = asyncio.get_running_loop()
-                made = loop.create_connection(Client, "127.0.0.1", self.target.port)
+                made = loop.create_connection(
+                    Client, "127.0.0.1", self.target.port, ssl=self.target.tls
+                )
                 client = (await asyncio.wait_for(made, TIMEOUT))[1]
             body = self.shape.body(self.target.model, next(self.numbers))
             request = self.target.request(body)

@@ -23,7 +23,7 @@ from freellmapi.core.clock import SystemClock
 from freellmapi.storage.db import Database
 from freellmapi.storage.logged import LoggedRequest
 from freellmapi.storage.request_log import RequestLog
-from tests.fakes import postgres
+from tests.fakes import postgres, redis_server
 
 ROOT = Path(__file__).parent.parent.parent
 CLOCK = SystemClock()
@@ -54,6 +54,7 @@ class Server:
             "FREELLMAPI_DATA_DIR": str(self.data),
             "FREELLMAPI_CONFIG": str(self.config_file),
             **postgres.environ_in(self.data),
+            **redis_server.environ(),
             **environ,
         }
         self.process: subprocess.Popen[bytes] | None = None
@@ -151,7 +152,8 @@ class Server:
 
     def rows(self) -> tuple[LoggedRequest, ...]:
         """The request log, oldest first."""
-        database = Database.open(postgres.url_in(self.data, "freellmapi.db"))
+        own = f"sqlite:///{self.data / 'freellmapi.db'}"
+        database = Database.open(self.environ.get("DATABASE_URL", own))
         log = RequestLog(database, CLOCK)
         try:
             return log.recent(100_000)[::-1]

@@ -174,7 +174,7 @@ def _of_headers(headers: Any) -> dict[str, Any]:
     return {
         "failed": int(headers.get("X-Fallback-Attempts", 0)),
         "via": headers.get("X-Routed-Via", ""),
-        "request_id": headers["X-Request-Id"],
+        "request_id": headers.get("X-Request-Id", ""),
         "remaining": remaining,
         "retry_after": None if wait is None else int(wait),
     }

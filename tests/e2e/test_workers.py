@@ -111,7 +111,7 @@ def test_a_write_to_one_worker_is_in_force_in_all(tmp_path: Path, redis: RedisSe
 
 
 def test_several_workers_without_redis_are_refused(tmp_path: Path) -> None:
-    server = Server(tmp_path, WEB_CONCURRENCY="2")
+    server = Server(tmp_path, WEB_CONCURRENCY="2", REDIS_URL="")
 
     assert server.launch().wait(30) == 2
     assert "set REDIS_URL as well" in server.log()
