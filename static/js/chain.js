@@ -1,11 +1,13 @@
 /** The page Chain: what is shown is what the server has; every change is saved at once. */
 
-import { get, put, send } from "./lib/api.js";
+import { get, put } from "./lib/api.js";
 import { ask } from "./lib/dialog.js";
 import { all, announce, find, on } from "./lib/dom.js";
 import { poll, tellTimes } from "./lib/live.js";
 import { toast } from "./lib/toast.js";
 import { arrange, place, shown, startChoosing } from "./chain_list.js";
+import { asked, patch, unfolded } from "./chain_live.js";
+import { startMenu } from "./chain_menu.js";
 import { startMoving } from "./chain_move.js";
 import { startWhy } from "./chain_why.js";
 
@@ -14,7 +16,7 @@ const LOOK_SECONDS = 1.2;
 const CALM_MS = 3000;
 const BY_HAND = "priority";
 
-const form = /** @type {HTMLFormElement} */ (find("[data-chain]"));
+const page = /** @type {HTMLElement} */ (find("[data-chain]"));
 const holder = /** @type {HTMLElement} */ (find("[data-list]"));
 
 /** @typedef {{version: string, strategy: string, order: string[], enabled: Record<string, boolean>}} Chain */
@@ -81,51 +83,31 @@ export async function reorder(order, message) {
   return save({ order, strategy: BY_HAND }, message);
 }
 
-/** The list as the server renders it now, with what the viewer was doing in it. */
+/** What the rows say on the server now, with what the viewer was doing in them. */
 async function renew() {
   if (isBusy()) return;
-  const response = await send("GET", "/api/chain/rows").catch(() => null);
-  if (!response) return;
-  const text = await response.text();
-  if (saving || isBusy()) return;
-  const fresh = new DOMParser().parseFromString(text, "text/html").body.firstElementChild;
-  if (!fresh) return;
+  const answer = await asked().catch(() => null);
+  if (!answer || saving || isBusy()) return;
   renewedAt = Date.now();
   const focused = /** @type {HTMLElement | null} */ (document.activeElement);
-  const ref = focused?.closest("[data-ref]")?.getAttribute("data-ref");
-  const part = focused?.className.split(" ")[0];
-  const family = ref ? null : focused?.closest(".family")?.getAttribute("data-of");
-  const open = find("[data-folded][open]", holder) !== null;
-  const chosen = all(".row-check:checked", holder).map((box) => box.closest("[data-ref]")?.id);
-  holder.replaceChildren(document.adoptNode(fresh));
-  if (open) find("[data-folded]", holder)?.setAttribute("open", "");
-  for (const id of chosen) {
-    const box = id && find(".row-check", document.getElementById(id) ?? holder);
-    if (box) /** @type {HTMLInputElement} */ (box).checked = true;
-  }
+  patch(holder, answer);
+  press(answer.live.strategy);
+  shown.order = answer.live.rows.map(([ref]) => ref);
+  arrange();
+  tellTimes(holder);
+  if (focused && !focused.isConnected) find(".toggle", holder)?.focus({ preventScroll: true });
+}
+
+/** @param {string | undefined} strategy */
+function press(strategy) {
   for (const button of all("[data-strategies] button")) {
-    const mine = button.getAttribute("value") === `strategy:${list().dataset.strategy}`;
-    button.setAttribute("aria-pressed", String(mine));
-  }
-  read();
-  const again = family && find(`.family[data-of="${CSS.escape(family)}"]`, holder);
-  if (again) find(`.${part}`, again)?.focus({ preventScroll: true });
-  else if (ref && part) {
-    const row = document.getElementById(ref);
-    (row && (find(`.${part}`, row) ?? find("button", row)))?.focus({ preventScroll: true });
+    button.setAttribute("aria-pressed", String(button.getAttribute("value") === `strategy:${strategy}`));
   }
 }
 
 /** Rows must not change under a hand that holds one, or an open menu. */
 function isBusy() {
-  return find(".row .menu[open], [data-lifted], .sortable-chosen", holder) !== null;
-}
-
-function read() {
-  shown.order = all("[data-rows] [data-ref]", holder).map((row) => row.id);
-  arrange();
-  tellTimes(holder);
-  moving.renew();
+  return menuIsOpen() || find("[data-lifted], .sortable-chosen", holder) !== null;
 }
 
 /** @param {{version: string, state: string}} seen */
@@ -139,35 +121,59 @@ async function look(seen) {
   } else if (seen.state !== state && Date.now() - renewedAt > CALM_MS) await renew();
 }
 
-on(form, "click", "button[name=change]", (event, button) => {
+on(page, "click", "button[name=change]", (event, button) => {
   event.preventDefault();
   const [, verb, name] = /** @type {RegExpMatchArray} */ (
     (button.getAttribute("value") ?? "").match(/^(\w+):(.*)$/)
   );
   if (verb === "strategy") {
-    if (name !== list().dataset.strategy) save({ strategy: name }, `Strategy: ${name}.`);
+    if (name === list().dataset.strategy) return;
+    press(name);
+    save({ strategy: name }, `Strategy: ${name}.`);
   } else if (verb === "preset") save({ preset: name }, `${button.textContent?.trim()}.`);
-  else if (verb === "on") save({ enabled: { [name]: true } }, `${name} is on.`);
-  else if (verb === "off") save({ enabled: { [name]: false } }, `${name} is off.`);
-  else moving.by(/** @type {"top" | "up" | "down"} */ (verb), [name]);
 });
-form.addEventListener("submit", (event) => event.preventDefault());
+on(holder, "click", ".toggle", (_event, toggle) => {
+  const ref = toggle.closest(".row")?.id;
+  if (ref) turn(toggle.getAttribute("aria-checked") === "true" ? "off" : "on", [ref]);
+});
+
+/** @param {"on" | "off"} verb @param {string[]} refs */
+function turn(verb, refs) {
+  const yes = verb === "on";
+  for (const ref of refs) {
+    const toggle = find(".toggle", document.getElementById(ref) ?? holder);
+    toggle?.setAttribute("aria-checked", String(yes));
+  }
+  const who = refs.length === 1 ? `${refs[0]} is` : `${refs.length} models are`;
+  return save({ enabled: Object.fromEntries(refs.map((ref) => [ref, yes])) }, `${who} ${verb}.`);
+}
+
+/** @param {string} verb @param {string[]} refs */
+const act = (verb, refs) =>
+  verb === "off" ? turn(verb, refs) : moving.by(/** @type {"top" | "up" | "down"} */ (verb), refs);
+
+page.addEventListener("submit", (event) => event.preventDefault());
 
 const moving = startMoving(holder, { reorder, place });
-startChoosing(form, {
-  many: (verb, refs) => {
-    if (verb !== "off") return moving.by(verb, refs);
-    const enabled = Object.fromEntries(refs.map((ref) => [ref, false]));
-    return save({ enabled }, refs.length === 1 ? `${refs[0]} is off.` : `${refs.length} models are off.`);
-  },
+const menuIsOpen = startMenu(holder, (verb, ref) => act(verb, [ref]));
+startChoosing(page, { many: act, unfold: unfolded });
+on(page, "click", "[data-group]", () => moving.renew());
+on(holder, "click", "[data-folded] > summary, [data-unfold]", async (event, target) => {
+  if (!target.matches("summary")) event.preventDefault();
+  if (await unfolded()) arrange();
 });
-on(form, "click", "[data-group]", () => moving.renew());
 startWhy();
 const looking = poll("/api/chain/version", LOOK_SECONDS, look, { now: false });
-read();
-form.dataset.live = "";
-const aim = document.getElementById(decodeURIComponent(location.hash.slice(1)));
-if (aim?.closest("details")) {
-  aim.closest("details")?.setAttribute("open", "");
-  aim.scrollIntoView({ block: "center" });
+shown.order = all("[data-rows] .row", holder).map((row) => row.id);
+tellTimes(holder);
+page.dataset.live = "";
+aim(decodeURIComponent(location.hash.slice(1)));
+
+/** Bring the row that the address names into view, out of the fold if it is there. @param {string} ref */
+async function aim(ref) {
+  if (!ref || document.getElementById(ref)?.matches(".row:not(.row-folded)")) return;
+  await unfolded();
+  const row = document.getElementById(ref);
+  row?.closest("details")?.setAttribute("open", "");
+  row?.scrollIntoView({ block: "center" });
 }

@@ -8,12 +8,28 @@ export const shown = { order: /** @type {string[]} */ ([]), grouped: false, text
 /** @param {string} ref */
 const row = (ref) => document.getElementById(ref);
 
-/** @param {Element} element */
-function fits(element) {
-  const { text = "", marks = "" } = /** @type {HTMLElement} */ (element).dataset;
+/** @type {WeakMap<Element, string>} what a row is searched by; it never changes */
+const texts = new WeakMap();
+
+/** @param {HTMLElement} element */
+function textOf(element) {
+  let text = texts.get(element);
+  if (text === undefined) {
+    const name = find(".model", element)?.title;
+    const by = find(".by", element)?.textContent;
+    text = [element.id, name, element.dataset.family, by].join(" ").toLowerCase();
+    texts.set(element, text);
+  }
+  return text;
+}
+
+/** Whether the filter leaves a row. @returns {(element: HTMLElement) => boolean} */
+function filter() {
   const words = shown.text.toLowerCase().split(/\s+/).filter(Boolean);
-  const only = !shown.only || marks.split(" ").includes(shown.only);
-  return only && words.every((word) => text.includes(word));
+  const only = shown.only === "open" ? ".now:not(.state)" : shown.only && `.can.${shown.only}`;
+  return (element) =>
+    (!only || find(only, element) !== null) &&
+    (!words.length || words.every((word) => textOf(element).includes(word)));
 }
 
 /** The refs of the rows that the filter leaves. */
@@ -42,7 +58,9 @@ export function families(order) {
   const found = new Map();
   for (const ref of order) {
     const name = row(ref)?.dataset.family ?? "";
-    found.set(name, [...(found.get(name) ?? []), ref]);
+    const own = found.get(name);
+    if (own) own.push(ref);
+    else found.set(name, [ref]);
   }
   return found;
 }
@@ -63,13 +81,13 @@ export function byFamily(order, names) {
 export function arrange() {
   const list = find("[data-rows]");
   const focused = /** @type {HTMLElement | null} */ (document.activeElement);
+  const fits = filter();
   if (list) {
     const rows = shown.order.map((ref) => row(ref)).filter((r) => r !== null);
     rows.forEach((r, i) => {
       const fit = fits(r);
       if (r.hidden === fit) r.hidden = !fit;
-      const number = find("[data-place]", r);
-      if (number && number.textContent !== String(i + 1)) number.textContent = String(i + 1);
+      if (r.dataset.n !== String(i + 1)) r.dataset.n = String(i + 1);
     });
     if (shown.grouped === list.hasAttribute("data-grouped")) put(list, rows);
     else apart(list, () => put(list, rows));
@@ -81,12 +99,11 @@ export function arrange() {
   if (focused?.isConnected && focused !== document.activeElement) focused.focus({ preventScroll: true });
   const folded = all(".row-folded");
   folded.forEach((r) => (r.hidden = !fits(r)));
-  const filtering = Boolean(shown.text);
-  if (filtering && folded.some((r) => !r.hidden)) find("[data-folded]")?.setAttribute("open", "");
+  if (shown.text && folded.some((r) => !r.hidden)) find("[data-folded]")?.setAttribute("open", "");
   count();
 }
 
-/** Moving hundreds of rows costs seconds in the page, and nothing outside of it. @param {HTMLElement} list @param {() => void} work */
+/** Many moves are made outside of the page, which would note each. @param {HTMLElement} list @param {() => void} work */
 function apart(list, work) {
   const spot = document.createComment("");
   list.replaceWith(spot);
@@ -103,9 +120,13 @@ function put(list, rows) {
 
 /** Only what stands elsewhere is moved. @param {HTMLElement} parent @param {HTMLElement[]} wanted */
 function settle(parent, wanted) {
-  wanted.forEach((element, i) => {
-    if (parent.children[i] !== element) parent.insertBefore(element, parent.children[i] ?? null);
-  });
+  let at = parent.firstElementChild;
+  for (const element of wanted) {
+    // Who stands here goes further down, and is moved when its turn comes.
+    if (at && element === at.nextElementSibling) at = element;
+    if (element === at) at = at.nextElementSibling;
+    else parent.insertBefore(element, at);
+  }
 }
 
 /** A block for each family, its rows in it. @param {HTMLElement[]} blocks those that are there @param {HTMLElement[]} rows */
@@ -170,12 +191,13 @@ function count() {
 
 /**
  * @param {HTMLElement} form
- * @param {{many: (verb: any, refs: string[]) => unknown}} act
+ * @param {{many: (verb: any, refs: string[]) => unknown, unfold: () => Promise<boolean>}} act
  */
-export function startChoosing(form, { many }) {
-  on(form, "input", "[data-search]", (_event, input) => {
+export function startChoosing(form, { many, unfold }) {
+  on(form, "input", "[data-search]", async (_event, input) => {
     shown.text = /** @type {HTMLInputElement} */ (input).value;
     arrange();
+    if (shown.text && (await unfold())) arrange();
   });
   on(form, "change", "[data-only]", (_event, select) => {
     shown.only = /** @type {HTMLSelectElement} */ (select).value;

@@ -3,6 +3,8 @@
 import { all, announce, find, on } from "./lib/dom.js";
 import { arrange, byFamily, families, place, seen, seenFamilies, shared, shown } from "./chain_list.js";
 
+const MANY = 60;
+
 /**
  * @param {HTMLElement} holder
  * @param {{reorder: (order: string[], message: string) => unknown}} act
@@ -10,8 +12,8 @@ import { arrange, byFamily, families, place, seen, seenFamilies, shared, shown }
 export function startMoving(holder, { reorder }) {
   /** @type {{what: Held, before: string[]} | null} what the keyboard holds */
   let lifted = null;
-  /** @type {any[]} */
-  let sortables = [];
+  /** @type {Map<HTMLElement, any>} a list and what sorts it */
+  const sortables = new Map();
 
   /** @param {string} ref @param {string[]} order */
   const said = (ref, order) => `${ref} is at place ${order.indexOf(ref) + 1} of ${order.length}.`;
@@ -30,36 +32,48 @@ export function startMoving(holder, { reorder }) {
   };
 
   const renew = () => {
-    sortables.splice(0).forEach((one) => one.destroy());
-    const list = find("[data-rows]", holder);
-    const Sortable = /** @type {any} */ (window).Sortable;
-    if (!list || !Sortable) return;
-    const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
-    const sort = (/** @type {HTMLElement} */ parent, /** @type {object} */ options) =>
-      Sortable.create(parent, {
-        handle: ".row-handle",
-        draggable: ".row",
-        animation: still ? 0 : 140,
-        // The browser's own dragging does without touch, and paints its own picture.
-        forceFallback: true,
-        fallbackTolerance: 3,
-        onEnd: (/** @type {any} */ event) => {
-          const there = all(".row:not([hidden])", list).map((row) => row.id);
-          const start = shown.grouped ? byFamily(shown.order) : shown.order;
-          const order = shared(shown.grouped ? byFamily(start, drawn(list)) : start, there);
-          if (order.join("\n") === start.join("\n")) return arrange();
-          const { of } = event.item.dataset;
-          reorder(order, of === undefined ? said(event.item.id, order) : saidOf(of, order));
-        },
-        ...options,
-      });
-    if (!shown.grouped) sortables = [sort(list, {})];
-    else {
-      const several = all(".family-rows:has(> .row + .row)", list);
-      const within = several.map((rows) => sort(rows, {}));
-      sortables = [sort(list, { handle: ".family-handle", draggable: ".family" }), ...within];
-    }
+    sortables.forEach((one) => one.destroy());
+    sortables.clear();
   };
+
+  /** @param {HTMLElement} list @param {HTMLElement} parent @param {object} options */
+  const sort = (list, parent, options) => {
+    const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
+    return /** @type {any} */ (window).Sortable.create(parent, {
+      handle: ".row-handle",
+      draggable: ".row",
+      // With many rows, measuring them all for each step takes longer than a frame.
+      animation: still || parent.childElementCount > MANY ? 0 : 140,
+      // The browser's own dragging does without touch, and paints its own picture.
+      forceFallback: true,
+      fallbackTolerance: 3,
+      onEnd: (/** @type {any} */ event) => {
+        const there = all(".row:not([hidden])", list).map((row) => row.id);
+        const start = shown.grouped ? byFamily(shown.order) : shown.order;
+        const order = shared(shown.grouped ? byFamily(start, drawn(list)) : start, there);
+        if (order.join("\n") === start.join("\n")) return arrange();
+        const { of } = event.item.dataset;
+        reorder(order, of === undefined ? said(event.item.id, order) : saidOf(of, order));
+      },
+      ...options,
+    });
+  };
+
+  // A list becomes one that sorts when a handle of it is pressed: there may be a hundred.
+  holder.addEventListener(
+    "pointerdown",
+    ({ target }) => {
+      const handle = target instanceof Element ? target.closest(".row-handle") : null;
+      const list = find("[data-rows]", holder);
+      if (!handle || !list) return;
+      const whole = handle.matches(".family-handle");
+      const parent = whole ? list : handle.closest(".row")?.parentElement;
+      if (!parent || sortables.has(parent)) return;
+      const options = whole ? { handle: ".family-handle", draggable: ".family" } : {};
+      sortables.set(parent, sort(list, parent, options));
+    },
+    true,
+  );
 
   /** @param {boolean} keep */
   const drop = (keep) => {
@@ -107,6 +121,10 @@ export function startMoving(holder, { reorder }) {
     } else if (lifted && key === "Escape") drop(false);
   });
   on(holder, "focusout", ".row-handle", () => drop(true));
+  on(holder, "focusin", ".row-handle", (_event, handle) => {
+    handle.setAttribute("aria-describedby", "how-to-move");
+    if (!handle.hasAttribute("aria-pressed")) handle.setAttribute("aria-pressed", "false");
+  });
 
   return { by, renew };
 }

@@ -1,7 +1,7 @@
 /** The panel "Why?": the planned route of a request, or what became of one. */
 
 import { post } from "./lib/api.js";
-import { fill, find, h, icon } from "./lib/dom.js";
+import { all, fill, find, h, icon } from "./lib/dom.js";
 import { duration, number, until } from "./lib/format.js";
 import { tellTimes } from "./lib/live.js";
 
@@ -23,6 +23,7 @@ export function startWhy() {
   /** @param {boolean} open */
   const show = (open) => {
     panel.hidden = !open;
+    if (open) offerFamilies();
     button.setAttribute("aria-expanded", String(open));
     if (open) /** @type {HTMLElement} */ (form.elements.namedItem("text")).focus();
     else button.focus();
@@ -57,6 +58,14 @@ export function startWhy() {
     /** @type {HTMLInputElement} */ (past.elements.namedItem("request_id")).value = id;
     tell({ request_id: id }, happened);
   }
+}
+
+/** The families by name, as models to ask for: read from the rows when they are first needed. */
+function offerFamilies() {
+  const offered = find("#why-models");
+  const known = new Set(all("option", offered ?? undefined).map((option) => option.getAttribute("value")));
+  const names = new Set(all("[data-family]").map((row) => row.dataset.family ?? ""));
+  offered?.append(...[...names].filter((name) => !known.has(name)).map((value) => h("option", { value })));
 }
 
 /** @param {FormData} given */

@@ -44,7 +44,7 @@ def rows(visitor: Visitor) -> list[str]:
     """The models that are asked, as the page shows them."""
     page = visitor.get("/chain").get_data(as_text=True)
     shown = page.split("data-rows", 1)[1].split("</ol>")[0]
-    return re.findall(r'<li class="row" id="([^"]+)"', shown)
+    return re.findall(r'<li class="row" data-n="\d+" id="([^"]+)"', shown)
 
 
 def state(visitor: Visitor) -> dict[str, Any]:
@@ -68,7 +68,11 @@ def test_models_that_can_be_asked_are_rows_and_the_others_are_folded(owner: Visi
     page = owner.get("/chain").get_data(as_text=True)
     assert "1,000 of 1,000 requests left today" in page
     assert page.count("data-next") == 1
-    folded = page.split("data-folded", 1)[1]
+    assert "without a key that works" in page
+    assert 'id="groq/openai/gpt-oss-120b"' not in page
+    unfolded = owner.get("/chain?folded=shown").get_data(as_text=True)
+    folded = unfolded.split("data-folded-rows", 1)[1]
+    assert folded.split("</ul>")[0] in owner.client.get("/api/chain/folded").get_data(as_text=True)
     assert 'id="groq/openai/gpt-oss-120b"' in folded
     assert "no key" in folded and "Add a key" in folded
 
@@ -190,6 +194,29 @@ def test_the_buttons_work_without_a_script(owner: Visitor, services: Services) -
         assert rows(owner) == expected, change
     owner.post("/chain", change="strategy:smart", version=state(owner)["version"])
     assert services.configuration.snapshot.settings.strategy == "smart"
+
+
+def test_the_menu_of_a_row_is_a_page_too(owner: Visitor) -> None:
+    page = owner.get("/chain?model=two/b").get_data(as_text=True)
+    assert "Place 2 of 3" in page
+    assert re.findall(r'value="(\w+:two/b)"', page) == [
+        f"{verb}:two/b" for verb in ("top", "up", "down", "off")
+    ]
+    put(owner, enabled={"two/b": False})
+    page = owner.get("/chain?model=two/b").get_data(as_text=True)
+    assert re.findall(r'value="(\w+:two/b)"', page) == ["on:two/b"]
+    assert owner.get("/chain?model=no/body").status_code == 404
+
+
+def test_what_rows_say_is_told_without_the_rows(owner: Visitor, services: Services) -> None:
+    seen = owner.client.get("/api/chain/live").get_json()
+    assert [row[0] for row in seen["rows"]] == rows(owner)
+    assert [row[1] for row in seen["rows"]] == [True, False, False]
+    page = owner.get("/chain").get_data(as_text=True)
+    for _, _, until, cells in seen["rows"]:
+        assert until is None
+        assert all(text in page and title in page for _, text, title, _ in cells)
+    assert seen["folded"] in page
 
 
 def test_a_stale_page_without_a_script_is_told_so(owner: Visitor) -> None:

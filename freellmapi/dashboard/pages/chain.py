@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
+
 from flask import (
     Blueprint,
     Response,
@@ -16,7 +18,9 @@ from flask.typing import ResponseReturnValue
 from freellmapi.api.render import json_response
 from freellmapi.api.schema import parse_json
 from freellmapi.core.errors import GatewayError
+from freellmapi.dashboard.pages.chain_cells import live
 from freellmapi.dashboard.pages.chain_changes import PRESETS, apply, clicked, parsed, preset
+from freellmapi.dashboard.pages.chain_drawn import Drawings
 from freellmapi.dashboard.pages.chain_rows import KEPT, KEPT_FOR_TABS, Board, Boards, version_of
 from freellmapi.dashboard.rendering import rendered
 from freellmapi.services import services
@@ -26,19 +30,39 @@ bp = Blueprint("chain", __name__)
 EXTENSION = "freellmapi.chain"
 
 
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What is not made again while it is as it was."""
+
+    boards: Boards = field(default_factory=Boards)
+    drawings: Drawings = field(default_factory=Drawings)
+
+
+VERBS = (
+    ("top", "Move to top"),
+    ("up", "Move up"),
+    ("down", "Move down"),
+    ("off", "Turn off"),
+)
+"""The menu of a row."""
+
+
 @bp.get("/chain")
 def page() -> ResponseReturnValue:
+    """The chain; with ``folded`` asked for, the models that are not asked are rows too."""
+    if "model" in request.args:
+        return _model(request.args["model"])
     presets = [(name, words) for name, (words, _) in PRESETS.items()]
-    return rendered("dashboard/chain.html", board=_board(), presets=presets)
+    unfolded = "folded" in request.args
+    return _list("dashboard/chain.html", presets=presets, verbs=VERBS, unfolded=unfolded)
 
 
 @bp.post("/chain")
 def change() -> ResponseReturnValue:
     """A button of the page, where no script runs."""
-    parts = services()
-    asked = clicked(request.form.get("change", ""), _board())
     try:
-        apply(parts, asked, request.form.get("version"))
+        asked = clicked(request.form.get("change", ""), _board())
+        apply(services(), asked, request.form.get("version"))
     except GatewayError as error:
         flash(error.message)
     return redirect(url_for("chain.page"))
@@ -47,7 +71,20 @@ def change() -> ResponseReturnValue:
 @bp.get("/api/chain/rows")
 def rows() -> ResponseReturnValue:
     """The list alone, as the page has it."""
-    return rendered("dashboard/chain_rows.html", board=_board())
+    return _list("dashboard/chain_rows.html")
+
+
+@bp.get("/api/chain/folded")
+def folded() -> ResponseReturnValue:
+    """The models that are not asked, as a list."""
+    return _list("dashboard/chain_folded.html")
+
+
+@bp.get("/api/chain/live")
+def now() -> Response:
+    """The order, and what each row says now: see ``chain_cells.live``."""
+    board = _board()
+    return json_response(services().off_hub(lambda: live(board)))
 
 
 @bp.get("/api/chain")
@@ -78,9 +115,28 @@ def put() -> Response:
     return _answer()
 
 
+def _model(ref: str) -> ResponseReturnValue:
+    """The menu of one model as a page, for where no script runs."""
+    board = _board()
+    row = next((row for row in (*board.rows, *board.folded) if row.model.ref == ref), None)
+    if row is None:
+        raise GatewayError(404, "There is no such model.", code="model_not_found", param="model")
+    verbs = VERBS if row.place else [("on", "Turn on")] if not row.enabled else []
+    return rendered("dashboard/chain_model.html", board=board, row=row, verbs=verbs)
+
+
+def _list(template: str, **shown: object) -> str:
+    now, drawings = services().clock.now(), _kept().drawings
+    return rendered(template, board=_board(), drawings=drawings, now=now, **shown)
+
+
 def _board(kept: float = KEPT) -> Board:
-    boards: Boards = current_app.extensions.setdefault(EXTENSION, Boards())
-    return boards.read(services().gateway, kept)
+    return _kept().boards.read(services().gateway, kept)
+
+
+def _kept() -> Kept:
+    kept: Kept = current_app.extensions.setdefault(EXTENSION, Kept())
+    return kept
 
 
 def _answer() -> Response:

@@ -85,9 +85,18 @@ class Board:
     rows: tuple[Row, ...]
     """Those that are on and have a key, in the order in which they are asked."""
     folded: tuple[Row, ...]
+    """The others, which are off, gone or without a key."""
     quickest: float
     """Tokens a second of the fastest row, at least 1: what the bars are measured against."""
-    families: tuple[tuple[str, tuple[Row, ...]], ...]
+
+    @property
+    def folded_said(self) -> str:
+        """``43 more are not asked: 1 off, 42 without a key that works``."""
+        off = sum(not row.enabled for row in self.folded)
+        keyless = len(self.folded) - off
+        parts = [f"{off} off"] if off else []
+        parts += [f"{keyless} without a key that works"] if keyless else []
+        return f"{len(self.folded)} more are not asked: {', '.join(parts)}"
 
 
 def version_of(snapshot: Snapshot) -> str:
@@ -135,7 +144,6 @@ def board(gateway: Gateway) -> Board:
         rows=rows,
         folded=folded,
         quickest=max((row.speed or 0.0 for row in rows), default=0.0) or 1.0,
-        families=_families(rows),
     )
 
 
@@ -145,13 +153,6 @@ def _digest(rows: Iterable[Row]) -> str:
         for r in rows
     ]
     return hashlib.sha256(repr(said).encode()).hexdigest()[:16]
-
-
-def _families(rows: Iterable[Row]) -> tuple[tuple[str, tuple[Row, ...]], ...]:
-    found: dict[str, list[Row]] = {}
-    for row in rows:
-        found.setdefault(row.model.family, []).append(row)
-    return tuple((name, tuple(of)) for name, of in found.items())
 
 
 class _Reading:

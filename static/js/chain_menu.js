@@ -1,0 +1,68 @@
+/** The one menu that all rows share. */
+
+import { all, find, on } from "./lib/dom.js";
+
+/**
+ * @param {HTMLElement} holder
+ * @param {(verb: string, ref: string) => unknown} act
+ * @returns {() => boolean} whether it is open
+ */
+export function startMenu(holder, act) {
+  const menu = /** @type {HTMLElement} */ (find("[data-row-menu]"));
+  /** @type {HTMLElement | null} */
+  let opener = null;
+
+  on(holder, "click", ".more", (event, button) => {
+    event.preventDefault();
+    if (opener === button) return menu.hidePopover();
+    open(button);
+  });
+  on(holder, "keydown", ".more", (event, button) => {
+    if (/** @type {KeyboardEvent} */ (event).key !== " ") return;
+    event.preventDefault();
+    open(button);
+  });
+  // A press on the button closes the menu before it clicks, which would open it again.
+  let pressed = false;
+  on(holder, "pointerdown", ".more", (_event, button) => (pressed = opener === button));
+
+  /** @param {HTMLElement} button */
+  const open = (button) => {
+    if (pressed) {
+      pressed = false;
+      return;
+    }
+    menu.setAttribute("aria-label", button.getAttribute("aria-label") ?? "");
+    menu.showPopover();
+    const at = button.getBoundingClientRect();
+    const { offsetWidth: width, offsetHeight: height } = menu;
+    const below = at.bottom + 4 + height <= innerHeight;
+    menu.style.left = `${Math.max(8, at.right - width)}px`;
+    menu.style.top = `${below ? at.bottom + 4 : Math.max(8, at.top - 4 - height)}px`;
+    opener = button;
+    button.setAttribute("aria-expanded", "true");
+    find(".menu-item", menu)?.focus();
+  };
+
+  menu.addEventListener("toggle", (event) => {
+    if (/** @type {ToggleEvent} */ (event).newState === "open") return;
+    opener?.removeAttribute("aria-expanded");
+    opener = null;
+  });
+  on(menu, "click", "[data-verb]", (_event, item) => {
+    const ref = opener?.closest(".row")?.id;
+    menu.hidePopover();
+    if (ref) act(item.dataset.verb ?? "", ref);
+  });
+  menu.addEventListener("keydown", (event) => {
+    const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
+    if (!step) return;
+    event.preventDefault();
+    const items = all(".menu-item", menu);
+    const place = items.indexOf(/** @type {HTMLElement} */ (document.activeElement));
+    items[(place + step + items.length) % items.length].focus();
+  });
+  // It stands where its row was.
+  addEventListener("scroll", () => opener && menu.hidePopover(), { passive: true });
+  return () => opener !== null;
+}
