@@ -10,15 +10,15 @@ from typing import Any
 
 import gevent
 from gevent.timeout import Timeout
-from gunicorn.workers.ggevent import GeventWorker
 
 from freellmapi.core.errors import SettingsError
+from freellmapi.lean_worker import LeanWorker
 
 # gunicorn ends, instead of trying again for ever, when a worker exits with one of these.
 _REFUSED, _BOOT_ERROR = 2, 3
 
 
-class Worker(GeventWorker):  # type: ignore[misc]  # gunicorn has no types
+class Worker(LeanWorker):
     """Closes connections that only wait for a next request as soon as a stop is asked for.
 
     gunicorn's own waits for every open connection, so that one browser with a kept-alive
@@ -35,13 +35,14 @@ class Worker(GeventWorker):  # type: ignore[misc]  # gunicorn has no types
         gc.disable()
         try:
             super().load_wsgi()
+            gc.freeze()
         except SettingsError as exc:
             sys.stderr.write(f"freellmapi: {exc}\n")
             # A worker that takes another's place meets what was right before, such as a
             # database that is away for now: a reason to start again, which 2 would not be.
             sys.exit(_REFUSED if self.age <= self.cfg.workers else _BOOT_ERROR)
-        gc.freeze()
-        gc.enable()
+        finally:
+            gc.enable()
 
     def timeout_ctx(self) -> _IdleWait:
         """Around the wait for a connection's next request: ends silently at ``keepalive``."""

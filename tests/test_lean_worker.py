@@ -1,0 +1,122 @@
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+
+import pytest
+from gunicorn.config import Config
+from gunicorn.glogging import Logger
+
+from freellmapi.lean_worker import Joined, LeanWorker, send
+
+
+@pytest.fixture
+def pair() -> Iterator[tuple[socket.socket, socket.socket]]:
+    ours, theirs = socket.socketpair()
+    theirs.settimeout(0.0)
+    yield ours, theirs
+    ours.close()
+    theirs.close()
+
+
+def arrived(theirs: socket.socket) -> bytes:
+    try:
+        return theirs.recv(1_000_000)
+    except BlockingIOError:
+        return b""
+
+
+def test_the_head_goes_out_with_what_follows(pair: tuple[socket.socket, socket.socket]) -> None:
+    joined = Joined(pair[0])
+    joined.sendall(b"head ")
+    assert arrived(pair[1]) == b""
+    joined.sendall(b"body")
+    assert arrived(pair[1]) == b"head body"
+    joined.sendall(b" more")
+    assert arrived(pair[1]) == b" more"
+
+
+def test_a_head_alone_goes_out_at_the_end(pair: tuple[socket.socket, socket.socket]) -> None:
+    joined = Joined(pair[0])
+    joined.sendall(b"head")
+    joined.flush()
+    joined.flush()
+    assert arrived(pair[1]) == b"head"
+
+
+def test_the_end_of_a_stream_goes_with_that_of_its_body(
+    pair: tuple[socket.socket, socket.socket],
+) -> None:
+    joined = Joined(pair[0])
+    joined.sendall(b"head ")
+    joined.sendall(b"1\r\nx\r\n")
+    assert arrived(pair[1]) == b"head 1\r\nx\r\n"
+    joined.sendall(b"E\r\ndata: [DONE]\n\n\r\n")
+    assert arrived(pair[1]) == b""
+    joined.sendall(b"0\r\n\r\n")
+    assert arrived(pair[1]) == b"E\r\ndata: [DONE]\n\n\r\n0\r\n\r\n"
+
+
+def test_nothing_is_sent_of_an_answer_that_was_given_up(
+    pair: tuple[socket.socket, socket.socket],
+) -> None:
+    joined = Joined(pair[0])
+    joined.sendall(b"head")
+    joined.close()
+    joined.flush()
+    assert arrived(pair[1]) == b""
+
+
+def test_what_is_too_large_to_be_joined_keeps_its_order(
+    pair: tuple[socket.socket, socket.socket],
+) -> None:
+    joined = Joined(pair[0])
+    joined.sendall(b"head")
+    joined.sendall(b"x" * 70_000)
+    assert arrived(pair[1]) == b"head" + b"x" * 70_000
+
+
+def test_a_connection_is_otherwise_the_clients(pair: tuple[socket.socket, socket.socket]) -> None:
+    assert Joined(pair[0]).fileno() == pair[0].fileno()
+
+
+class Narrow:
+    """A socket that takes little at a time."""
+
+    def __init__(self) -> None:
+        self.taken = b""
+
+    def send(self, data: bytes) -> int:
+        self.taken += data[:3]
+        return min(3, len(data))
+
+    def sendall(self, data: memoryview) -> None:
+        self.taken += bytes(data)
+
+
+def test_what_does_not_fit_at_once_is_sent_all_the_same() -> None:
+    narrow = Narrow()
+    send(narrow, b"0123456789")
+    assert narrow.taken == b"0123456789"
+
+
+def settled(**settings: object) -> LeanWorker:
+    config = Config()
+    for name, value in settings.items():
+        config.set(name, value)
+    worker = LeanWorker(1, 1, [], None, 30, config, Logger(config))
+    worker.tmp.close()
+    worker.settle()
+    return worker
+
+
+def test_values_of_an_access_log_are_made_only_if_there_is_one() -> None:
+    configured = {"logconfig_dict": {"version": 1}}
+    settled(**configured).log.access(None, None, None, None)
+    with pytest.raises(AttributeError):
+        settled(accesslog="-").log.access(None, None, None, None)
+
+
+def test_settings_are_what_they_were() -> None:
+    cfg = settled(keepalive=17, bind="127.0.0.1:1").cfg
+    assert (cfg.keepalive, cfg.address) == (17, [("127.0.0.1", 1)])
