@@ -73,6 +73,18 @@ class Pool(ConnectionPool):
         sock = self.get_socket()
         return sock, self._made == made
 
+    def idle(self) -> Any:
+        """A connection that waits for a request, if there is one; never blocks."""
+        if self._closed or self._semaphore.locked():
+            return None
+        while not self._socket_queue.empty():
+            sock = self._socket_queue.get(block=False)
+            if self._is_socket_alive(sock):
+                self._semaphore.acquire(blocking=False)
+                return sock
+            sock.close()
+        return None
+
     def drop_idle(self) -> None:
         """Close the connections that wait for a request."""
         while not self._socket_queue.empty():

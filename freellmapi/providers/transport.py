@@ -6,6 +6,7 @@ llhttp in C. No redirects, no cookies, no .netrc.
 
 from __future__ import annotations
 
+import functools
 import socket
 import zlib
 from collections.abc import Iterator, Mapping
@@ -57,18 +58,14 @@ class _TimedOut(Exception):
     """The connection could not be made in time."""
 
 
-@contextmanager
-def _mapped(cancel: Cancellation | None) -> Iterator[None]:
+_FOREIGN = (OSError, HTTPParseError, _TimedOut, RuntimeError, UnicodeError, zlib.error)
+"""What may be raised by those who do the work here; ``_mapped`` knows what each means."""
+
+
+def _mapped(exc: Exception, cancel: Cancellation) -> UpstreamError:
     """Foreign exceptions become ``UpstreamError``, here and nowhere else."""
-    try:
-        yield
-    except (OSError, HTTPParseError, _TimedOut, RuntimeError, UnicodeError, zlib.error) as exc:
-        if cancel is not None and cancel.cancelled:
-            raise UpstreamError(ErrorKind.CLIENT_GONE, GONE) from exc
-        raise _upstream_error(exc) from exc
-
-
-def _upstream_error(exc: Exception) -> UpstreamError:
+    if cancel.cancelled:
+        return UpstreamError(ErrorKind.CLIENT_GONE, GONE)
     if isinstance(exc, _TimedOut):
         return UpstreamError(ErrorKind.TIMEOUT, "no connection in time")
     # A name that is no host name at all is refused by the IDNA codec, before any look-up.
@@ -112,7 +109,7 @@ class Response:
         Waits at most ``timeout`` seconds of silence, then raises ``TIMEOUT``.
         """
         parser = self._parser
-        with _mapped(self._cancel):
+        try:
             while True:
                 if parser.pieces:
                     data = self._decoded(parser.take())
@@ -123,6 +120,8 @@ class Response:
                     return b""
                 else:
                     self._receive(timeout)
+        except _FOREIGN as exc:
+            raise _mapped(exc, self._cancel) from exc
 
     def _receive(self, timeout: float) -> None:
         if self._sock is None:
@@ -214,7 +213,7 @@ class Transport:
         ``BAD_ANSWER`` (not HTTP), ``CLIENT_GONE``. Timeouts are seconds.
         """
         where, target = _parsed(endpoint.base_url + path)
-        with _mapped(cancel):
+        try:
             origin = self._origin(*where)
             message = _head(origin, target, endpoint.headers, len(body)) + body
             while True:
@@ -230,6 +229,8 @@ class Transport:
                     origin.pool.drop_idle()
                 else:
                     return Response(sock, origin.pool, parser, self._clock, cancel)
+        except _FOREIGN as exc:
+            raise _mapped(exc, cancel) from exc
 
     def close(self) -> None:
         for origin in self._origins.values():
@@ -237,6 +238,9 @@ class Transport:
         self._origins.clear()
 
     def _connect(self, pool: Pool, timeout: float, cancel: Cancellation) -> tuple[Any, bool]:
+        idle = pool.idle()
+        if idle is not None:
+            return idle, True
         # The bound covers DNS, TCP, the proxy's CONNECT and the TLS handshake together.
         try:
             with gevent.Timeout(timeout, _TimedOut), _interruptible(cancel):
@@ -260,7 +264,9 @@ class Transport:
             cancel.interrupted_by(sock.close)
             deadline = self._clock.monotonic() + timeout
             sock.settimeout(timeout)
-            sock.sendall(message)
+            sent = sock.send(message)
+            if sent < len(message):
+                sock.sendall(memoryview(message)[sent:])
             received = 0
             while not parser.headers_complete or parser.get_code() < 200:
                 left = deadline - self._clock.monotonic()
@@ -304,6 +310,7 @@ def _interruptible(cancel: Cancellation) -> Iterator[None]:
             callback.stop()
 
 
+@functools.lru_cache(maxsize=1024)
 def _parsed(url: str) -> tuple[tuple[str, str, int], str]:
     """((scheme, host, port), target) of an http(s) URL."""
     try:
