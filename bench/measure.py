@@ -11,9 +11,11 @@ from statistics import median
 
 from bench.load import Shape, Tally, Target, load
 from bench.processes import Server
-from bench.subjects import REFUSING_MODELS, Subject, refusing_chain
+from bench.subjects import REFUSING_MODELS, Subject, always_refusing, refusing_chain
 
 NAN = float("nan")
+FAILOVERS = 500
+"""Requests in a row that meet the same refusing candidate first."""
 Figures = dict[str, float]
 
 
@@ -143,16 +145,30 @@ async def large(trial: Trial) -> Figures:
 
 
 async def failover(trial: Trial) -> Figures:
-    """Each request's first candidate answers 429; only a gateway can do this.
+    """One chain whose first candidate always answers 429; only a gateway can do this.
 
-    Each candidate is asked once a run: it is benched afterwards, as it should be.
+    After the first refusal it is benched, and asked again only when that wait is over.
     """
+    return await _refused(trial, "failover", always_refusing, FAILOVERS)
+
+
+async def fresh_failover(trial: Trial) -> Figures:
+    """Each request's first candidate answers 429 for the first time, and is asked twice.
+
+    The second time is for loyalty to the model that was named, after the stated wait.
+    """
+    return await _refused(trial, "failover, a fresh 429 each", refusing_chain, REFUSING_MODELS)
+
+
+async def _refused(
+    trial: Trial, name: str, chain: Callable[[int], tuple[str, str]], count: int
+) -> Figures:
     if trial.subject.name != "gateway":
         return {}
     before = refusals(trial.provider)
-    tally, cpu = await trial.put(Shape(chain=refusing_chain), count=REFUSING_MODELS)
+    tally, cpu = await trial.put(Shape(chain=chain), count=count)
     met = (refusals(trial.provider) - before) / max(1, tally.ok)
-    return {"failover: CPU ms per request": cpu, "failover: 429s met per request": met}
+    return {f"{name}: CPU ms per request": cpu, f"{name}: 429s met per request": met}
 
 
 def refusals(provider: Target) -> int:
@@ -167,5 +183,8 @@ def refusals(provider: Target) -> int:
 
 SCENARIOS: dict[str, Callable[[Trial], Awaitable[Figures]]] = {
     scenario.__name__: scenario
-    for scenario in (small, latency, first_token, paced, burst, held, large, failover)
+    for scenario in (
+        *(small, latency, first_token, paced, burst, held, large),
+        *(failover, fresh_failover),
+    )
 }

@@ -94,7 +94,12 @@ def free_port() -> int:
 
 def refusing_chain(number: int) -> tuple[str, str]:
     """A chain whose first model always answers 429, another one each time."""
-    return (f"bench429/m{number % REFUSING_MODELS}", "bench/small")
+    return (f"bench429/m{1 + number % REFUSING_MODELS}", "bench/small")
+
+
+def always_refusing(number: int) -> tuple[str, str]:
+    """A chain whose first model answers 429 whenever it is asked."""
+    return ("bench429/m0", "bench/small")
 
 
 def upstream(folder: Path) -> Subject:
@@ -128,7 +133,7 @@ def _environ(data: Path, port: int, upstream_port: int) -> dict[str, str]:
     data.mkdir()
     config = data / "bench.toml"
     refusing = ",\n".join(
-        f'  {{ id = "m{n}", context = 10000000 }}' for n in range(REFUSING_MODELS)
+        f'  {{ id = "m{n}", context = 10000000 }}' for n in range(REFUSING_MODELS + 1)
     )
     config.write_text(CONFIG.format(port=upstream_port, refusing=refusing))
     nowhere = "http://127.0.0.1:9"
