@@ -6,6 +6,7 @@ from flask import Blueprint, Response, url_for
 
 from freellmapi.api.render import json_response
 from freellmapi.services import services
+from freellmapi.storage.backup import can_be_copied
 
 bp = Blueprint("palette", __name__)
 
@@ -26,11 +27,13 @@ SECTIONS = (
 @bp.get("/api/palette")
 def palette() -> Response:
     """``{"items": [{"kind", "label", "detail", "href"}]}``, from the snapshot alone."""
-    catalog = services().configuration.snapshot.catalog
+    parts = services()
+    catalog = parts.configuration.snapshot.catalog
     keys, chain, settings = (url_for(f"{page}.page") for page in ("keys", "chain", "settings"))
     sections = [
         {"kind": "Settings", "label": word, "detail": "settings", "href": f"{settings}#{id}"}
         for id, word in SECTIONS
+        if id != "backup-section" or can_be_copied(parts.database)
     ]
     providers = [
         {"kind": "Provider", "label": p.name, "detail": p.id, "href": f"{keys}#{p.id}"}

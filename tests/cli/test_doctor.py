@@ -57,7 +57,11 @@ def test_a_port_taken_by_another_program_fails(run: Run, free_port: int) -> None
         ({"PORT": "x"}, "settings", "PORT is 'x'"),
         ({"ENCRYPTION_KEY": "x"}, "encryption key", "ENCRYPTION_KEY is not 64"),
         ({"FREELLMAPI_CONFIG": "/nothing.toml"}, "config file", "/nothing.toml"),
-        ({"FREELLMAPI_DATA_DIR": "/dev/null/x"}, "database", "cannot be made"),
+        (
+            {"FREELLMAPI_DATA_DIR": "/dev/null/x", "DATABASE_URL": ""},
+            "database",
+            "cannot be made",
+        ),
         ({"FREELLMAPI_DATA_DIR": "/dev/null/x"}, "data folder", "/dev/null is not writable"),
     ],
 )

@@ -29,6 +29,7 @@ from freellmapi.services import Services
 from freellmapi.settings import Settings
 from freellmapi.storage.logged import LoggedRequest
 from tests.cli.conftest import Run
+from tests.fakes import postgres
 from tests.fakes.clock import FrozenClock
 from tests.router.conftest import Lab, chat, failed, model, provider, snapshot
 
@@ -255,6 +256,7 @@ def test_a_server_of_another_database_is_not_asked(
     run: Run, server: Services, environ: dict[str, str], tmp_path: Path
 ) -> None:
     environ["FREELLMAPI_DATA_DIR"] = str(tmp_path / "other")
+    environ |= postgres.environ_in(tmp_path / "other")
     assert explained(run, "lab/alpha")["source"] == "database"
 
 
