@@ -30,6 +30,8 @@ def readyz() -> Response:
     except DatabaseUnavailable as exc:
         return json_response({"status": "unavailable", "reason": f"database: {exc}"}, 503)
     told = {} if parts.cluster is None else _together(parts.cluster)
+    if parts.request_log.is_away:
+        told["log"] = f"not written at the moment; {parts.request_log.kept} rows wait in memory"
     reason = parts.gateway.unavailable(parts.configuration.snapshot.auto)
     if reason is not None:
         return json_response({"status": "unavailable", "reason": reason, **told}, 503)

@@ -26,6 +26,7 @@ def own(parts: Services) -> Numbers:
         ("freellmapi_streams_open",): traffic.streams,
         ("freellmapi_reservations_open",): parts.gateway.tools.ledger.under_way,
         ("freellmapi_log_waiting",): log.waiting,
+        ("freellmapi_log_kept",): log.kept,
     }
     found.highest["freellmapi_leads",] = float(parts.leadership.held)
     found.gauges |= {(f"process_{name}",): value for name, value in process.taken()}

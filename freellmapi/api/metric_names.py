@@ -91,6 +91,9 @@ METRICS = _named(
     ),
     # The parts behind.
     Metric("freellmapi_log_waiting", "gauge", "Rows of the request log that wait to be written."),
+    Metric(
+        "freellmapi_log_kept", "gauge", "Rows that the database refused and that wait in memory."
+    ),
     Metric("freellmapi_log_transactions", "counter", "Transactions of the request log."),
     Metric("freellmapi_log_failures", "counter", "Rows of the request log that were lost."),
     Metric("freellmapi_hub_lag_seconds", "histogram", "How late a timer of the event loop came."),

@@ -61,6 +61,15 @@ class GroupCommit(Generic[T]):
         """How many items gather for the next batch."""
         return len(self._gathering.items)
 
+    def flush(self) -> None:
+        """Returns once all that was added is written; ``write`` is called even with nothing."""
+        with self._lock:
+            if self._is_closed:
+                return
+            waiter = self._gathering.waiter()
+            self._rouse()
+        waiter.done.wait()
+
     def close(self) -> None:
         """Returns once all that was added is written; nothing can be added any more."""
         with self._lock:
@@ -121,8 +130,7 @@ class _Batch(Generic[T]):
 
     def settle(self, write: Callable[[Sequence[T]], Mapping[int, Exception]]) -> None:
         try:
-            if self.items:
-                self.errors = write(self.items)
+            self.errors = write(self.items)
         except Exception as exc:  # noqa: BLE001
             # The edge of a background job: whatever it is, the callers are told, and the
             # writer lives on for the next batch.

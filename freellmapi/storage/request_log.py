@@ -1,8 +1,13 @@
-"""The request log: a row for every answer, on disk before the answer's last byte is sent."""
+"""The request log: a row for every answer, on disk before the answer's last byte is sent.
+
+While the database refuses (full, locked, away) answers go out all the same. Their rows are kept
+in memory and written as soon as it takes them again; a crash meanwhile loses them.
+"""
 
 from __future__ import annotations
 
 import logging
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -31,7 +36,13 @@ log = logging.getLogger(__name__)
 #: Seconds before the second and each further try of a transaction that failed; a server may
 #: be on its way back from a restart.
 _BACKOFF = (0.05, 0.2, 0.8)
-_SERVER_BACKOFF = (*_BACKOFF, 1.0, 2.0, 4.0, 4.0, 4.0)
+_SERVER_BACKOFF = (*_BACKOFF, 1.0, 2.0)
+PATIENCE = 5.0
+"""Seconds after which no further try is begun: an answer's last byte waits for them. SQLite
+waits as long again for its lock, see ``db.BUSY_TIMEOUT_MS``, if the first tries failed at once."""
+MAX_KEPT = 10_000
+"""Rows that are kept in memory, some 20 MB; what comes then is lost."""
+_BATCH = 500
 _PRUNE_BATCH = 500
 
 #: What a transaction has to know: the newest row, and how far the sums were folded.
@@ -69,19 +80,27 @@ class RequestLog:
         self._group = GroupCommit(self._write)
         self._writer: Writer | None = None
         self._refused = _refusals(database)
+        self._backoff = _BACKOFF if database.is_sqlite else _SERVER_BACKOFF
+        self._refusal: Exception = LogWriteError()
         self._reported: BaseException | None = None
         self._before: int | None = None
         """The newest row before the first try to write these."""
+        self._kept: deque[LoggedRequest] = deque()
+        self.is_away = False
+        """Whether the database refused the last rows; nobody waits for it then."""
         self.failures = 0
-        """Rows that could not be written since the start."""
+        """Rows that were lost since the start."""
         self.transactions = 0
         """Transactions that were committed since the start."""
 
     def append(self, row: LoggedRequest) -> None:
-        """Returns when the row is committed; ``LogWriteError`` when it cannot be.
+        """Returns when the row is committed; ``LogWriteError`` when it is not.
 
         Other greenlets run meanwhile. Rows of concurrent callers share transactions.
         """
+        if self.is_away:
+            self._keep((row,))
+            raise LogWriteError("the request log cannot be written at the moment")
         try:
             error = self._group.add(row)
         except Closed as exc:
@@ -89,6 +108,10 @@ class RequestLog:
         if error is not None:
             self._report(error)
             raise LogWriteError(f"the request log cannot be written: {said(error)}") from error
+
+    def flush(self) -> None:
+        """Tries to write what is kept; returns when that has been done, or refused again."""
+        self._group.flush()
 
     def close(self) -> None:
         """Returns when all that was appended is committed or refused."""
@@ -99,6 +122,11 @@ class RequestLog:
     def waiting(self) -> int:
         """Rows that wait for the transaction under way to end."""
         return self._group.waiting
+
+    @property
+    def kept(self) -> int:
+        """Rows in memory that the database has refused so far."""
+        return len(self._kept)
 
     def recent(self, limit: int, before_id: int | None = None) -> tuple[LoggedRequest, ...]:
         """The newest rows, newest first; those older than row ``before_id`` if given."""
@@ -161,30 +189,64 @@ class RequestLog:
     # What follows runs on the writer's thread.
 
     def _write(self, rows: Sequence[LoggedRequest]) -> Mapping[int, Exception]:
-        self._before = None
-        error = self._try(rows)
-        if error is None:
+        if not rows:
+            self._write_kept()
             return {}
-        if len(rows) == 1 or self._is_passing(error):
-            self.failures += len(rows)
-            return dict.fromkeys(range(len(rows)), error)
-        # One row that cannot be stored must not take the others with it.
-        errors = {n: error for n, row in enumerate(rows) if (error := self._try([row]))}
+        errors = None if self.is_away else self._write_batch(rows, self._backoff)
+        if errors is None:
+            self.is_away = True
+            self._keep(rows)
+            return dict.fromkeys(range(len(rows)), self._refusal)
+        self._before = None
         self.failures += len(errors)
         return errors
 
-    def _try(self, rows: Sequence[LoggedRequest]) -> Exception | None:
+    def _write_kept(self) -> None:
+        while self._kept:
+            rows = [self._kept.popleft() for _ in range(min(_BATCH, len(self._kept)))]
+            errors = self._write_batch(rows, ())
+            if errors is None:
+                self._kept.extendleft(reversed(rows))
+                return
+            self.failures += len(errors)
+        self._before = None
+        self.is_away = False
+
+    def _write_batch(
+        self, rows: Sequence[LoggedRequest], backoff: Sequence[float]
+    ) -> Mapping[int, Exception] | None:
+        """The errors of rows that can never be written; None when none can for now."""
+        error = self._try(rows, backoff)
+        if error is None:
+            return {}
+        if self._is_passing(error):
+            self._refusal = error
+            return None
+        if len(rows) == 1:
+            return {0: error}
+        # One row that cannot be stored must not take the others with it.
+        return {n: error for n, row in enumerate(rows) if (error := self._try([row], backoff))}
+
+    def _try(self, rows: Sequence[LoggedRequest], backoff: Sequence[float]) -> Exception | None:
         """Writes the rows in one transaction, again after a while if the fault may pass."""
-        for wait in (*(_BACKOFF if self._database.is_sqlite else _SERVER_BACKOFF), None):
+        give_up = self._clock.monotonic() + PATIENCE
+        for wait in (*backoff, None):
             try:
                 self._transact(rows)
                 return None
             except self._refused as exc:
                 self._drop_writer()
-                if wait is None or not self._is_passing(exc):
+                late = wait is None or self._clock.monotonic() + wait >= give_up
+                if late or not self._is_passing(exc):
                     return exc
-                self._clock.sleep(wait)
+                self._clock.sleep(wait or 0)
         return None
+
+    def _keep(self, rows: Sequence[LoggedRequest]) -> None:
+        """From any thread."""
+        room = max(0, MAX_KEPT - len(self._kept))
+        self._kept.extend(rows[:room])
+        self.failures += len(rows[room:])
 
     def _transact(self, rows: Sequence[LoggedRequest]) -> None:
         writer = self._writer = self._writer or Writer(self._database.engine)
@@ -222,7 +284,9 @@ class RequestLog:
         """One line for each transaction lost, not one for each of its rows."""
         if error is not self._reported:
             self._reported = error
-            log.error("request log not written failures=%d: %s", self.failures, said(error))
+            log.error(
+                "request log not written kept=%d lost=%d: %s", self.kept, self.failures, said(error)
+            )
 
 
 def _add(writer: Writer, rows: Sequence[LoggedRequest], newest: int, folded: int) -> None:

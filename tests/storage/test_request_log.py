@@ -20,7 +20,14 @@ from sqlalchemy.pool import NullPool
 from freellmapi.core.route import Attempt
 from freellmapi.storage import tables
 from freellmapi.storage.db import Database
-from freellmapi.storage.request_log import LoggedRequest, LogWriteError, RequestLog, UsageRow
+from freellmapi.storage.request_log import (
+    MAX_KEPT,
+    PATIENCE,
+    LoggedRequest,
+    LogWriteError,
+    RequestLog,
+    UsageRow,
+)
 from freellmapi.storage.rollups import HOUR, Rollups
 from tests.fakes.clock import FrozenClock
 from tests.storage.rows import ANSWERED, FAILED, NOW, REFUSED, ROW, row
@@ -161,11 +168,58 @@ def test_a_fault_that_stays_is_told_to_all_and_logged_once(
     assert said.startswith("the request log cannot be written: ")
     assert "rollups" in said
     assert "\n" not in said
-    assert requests.failures == 20
     assert [record.levelno for record in caplog.records] == [logging.ERROR]
-    _run(database, "ALTER TABLE away RENAME TO rollups")
-    requests.append(ROW)
+    assert (requests.kept, requests.failures) == (20, 0)
+    requests.close()
+
+
+def test_what_was_refused_is_written_once_the_fault_is_over(
+    sqlite: Database, clock: FrozenClock
+) -> None:
+    requests = RequestLog(sqlite, clock)
+    _run(sqlite, "ALTER TABLE rollups RENAME TO away")
+    for n in range(3):
+        with pytest.raises(LogWriteError):
+            requests.append(row(n))
+    requests.flush()
+    assert (requests.is_away, requests.kept, len(requests.recent(10))) == (True, 3, 0)
+    _run(sqlite, "ALTER TABLE away RENAME TO rollups")
+    requests.flush()
+    assert (requests.is_away, requests.kept, requests.failures) == (False, 0, 0)
+    requests.append(row(3))
+    assert [one.request_id for one in requests.recent(10)] == ["req_3", "req_2", "req_1", "req_0"]
+    requests.close()
+
+
+def test_a_close_writes_what_was_kept(sqlite: Database, clock: FrozenClock) -> None:
+    requests = RequestLog(sqlite, clock)
+    _run(sqlite, "ALTER TABLE rollups RENAME TO away")
+    with pytest.raises(LogWriteError):
+        requests.append(ROW)
+    _run(sqlite, "ALTER TABLE away RENAME TO rollups")
+    requests.close()
     assert len(requests.recent(10)) == 1
+
+
+def test_nobody_waits_for_a_database_that_is_known_to_refuse(
+    sqlite: Database, clock: FrozenClock
+) -> None:
+    requests = RequestLog(sqlite, clock)
+    _run(sqlite, "ALTER TABLE rollups RENAME TO away")
+    for n in range(50):
+        with pytest.raises(LogWriteError):
+            requests.append(row(n))
+    assert clock.monotonic() - FrozenClock().monotonic() <= PATIENCE
+    requests.close()
+
+
+def test_more_than_memory_holds_is_lost_and_counted(sqlite: Database, clock: FrozenClock) -> None:
+    requests = RequestLog(sqlite, clock)
+    _run(sqlite, "ALTER TABLE rollups RENAME TO away")
+    for n in range(MAX_KEPT + 3):
+        with pytest.raises(LogWriteError):
+            requests.append(row(n))
+    assert (requests.kept, requests.failures) == (MAX_KEPT, 3)
     requests.close()
 
 
