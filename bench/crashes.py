@@ -24,7 +24,11 @@ def main() -> int:
     rounds: list[Round] = []
     with tempfile.TemporaryDirectory() as folder, crashes(Path(folder), given.seed) as killed:
         for victim in islice(cycle(VICTIMS), given.rounds):
-            rounds.append(killed.round(victim))
+            try:
+                rounds.append(killed.round(victim))
+            except AssertionError:
+                print(killed.server.log()[-4_000:], file=sys.stderr)
+                raise
             print(line(len(rounds), rounds[-1]), flush=True)
     print(summary(rounds))
     return 0

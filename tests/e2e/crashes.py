@@ -63,7 +63,7 @@ class Crashes:
     """The server, its provider, and everything that was answered so far."""
 
     def __init__(self, server: Server, provider: FakeProvider, seed: int) -> None:
-        self._server = server
+        self.server = server
         self._provider = provider
         self._random = random.Random(seed)
         self._answered: set[str] = set()
@@ -77,15 +77,15 @@ class Crashes:
             self._kill(victim)
             if victim != "worker":
                 self._start_again()
-            self._server.until(lambda: _lives(self._server), "it answers again")
+            self.server.until(lambda: _lives(self.server), "it answers again", PATIENCE * 4)
             recovery = CLOCK.monotonic() - began
         return self._checked(victim, recovery)
 
     def _kill(self, victim: str) -> None:
-        process = self._server.process
+        process = self.server.process
         assert process is not None
         if victim == "both":
-            self._server.kill()
+            self.server.kill()
             return
         pid = process.pid if victim == "master" else _worker(process.pid)
         os.kill(pid, signal.SIGKILL)
@@ -94,19 +94,19 @@ class Crashes:
 
     def _start_again(self) -> None:
         """As systemd does, which ends what a dead master has left behind."""
-        process = self._server.process
+        process = self.server.process
         assert process is not None
         try:
             os.killpg(process.pid, signal.SIGKILL)
         except ProcessLookupError:
             pass
-        self._server.until(lambda: not _group_lives(process.pid), "the old worker is gone")
-        self._server.launch()
+        self.server.until(lambda: not _group_lives(process.pid), "the old worker is gone")
+        self.server.launch()
 
     def _checked(self, victim: str, recovery: float) -> Round:
-        used = self._server.get("/api/quota").json()["today"]["requests_used"]
-        fold_now(self._server.data)
-        with closing(_reading(self._server.data)) as database:
+        used = self.server.get("/api/quota").json()["today"]["requests_used"]
+        fold_now(self.server.data)
+        with closing(_reading(self.server.data)) as database:
             assert database.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
             logged = {id for (id,) in database.execute("SELECT request_id FROM requests")}
             lost = self._answered - logged
@@ -114,7 +114,7 @@ class Crashes:
             (spent,) = database.execute("SELECT count(*) FROM attempts WHERE spent").fetchone()
             assert used >= spent >= len(self._answered)
             _assert_sums_agree(database)
-        assert _kept(self._server.data) == self._kept
+        assert _kept(self.server.data) == self._kept
         called = len(self._provider.requests)
         assert used <= called
         return Round(victim, len(self._answered), len(logged), called, used, recovery)
@@ -133,7 +133,7 @@ class Crashes:
 
     def _ask_on(self, over: threading.Event, stream: bool) -> None:
         with requests.Session() as session:
-            session.headers.update(self._server.headers())
+            session.headers.update(self.server.headers())
             while not over.is_set():
                 try:
                     self._ask(session, stream)
@@ -143,7 +143,7 @@ class Crashes:
 
     def _ask(self, session: requests.Session, stream: bool) -> None:
         asked = {"model": "auto", "messages": HELLO, "stream": stream}
-        url = f"{self._server.url}/v1/chat/completions"
+        url = f"{self.server.url}/v1/chat/completions"
         with session.post(url, json=asked, stream=True, timeout=PATIENCE) as response:
             body = response.content
             if response.status_code != 200:
