@@ -160,7 +160,8 @@ def crashes(folder: Path, seed: int) -> Iterator[Crashes]:
             THINKING, streams("one ", "two") if request.streamed else says("hi")
         )
         text = config({"lab": provider.base_url}, keys=[("lab", "a-key")], limits={"rpd": DAY_CAP})
-        with Server(folder, text) as server:
+        # What a kill does to the file is the question here, whichever database the tests run on.
+        with Server(folder, text, DATABASE_URL="", REDIS_URL="") as server:
             server.cli("chain", "move", "lab/m", "1")
             database = Database.open(f"sqlite:///{server.data / 'freellmapi.db'}")
             ConfigStore(database).put_settings(SET)

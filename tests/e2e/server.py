@@ -153,7 +153,7 @@ class Server:
     def rows(self) -> tuple[LoggedRequest, ...]:
         """The request log, oldest first."""
         own = f"sqlite:///{self.data / 'freellmapi.db'}"
-        database = Database.open(self.environ.get("DATABASE_URL", own))
+        database = Database.open(self.environ.get("DATABASE_URL") or own)
         log = RequestLog(database, CLOCK)
         try:
             return log.recent(100_000)[::-1]
