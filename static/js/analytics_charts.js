@@ -26,24 +26,44 @@ const drawn = new Map();
  * @param {{anew?: boolean}} [options] anew: also where the figures are the same
  */
 export function drawCharts(root, { anew = false } = {}) {
+  for (const card of all("[data-chart]", root)) {
+    if (seen.has(card)) draw(card, anew);
+    else watcher.observe(card);
+  }
+}
+
+/** What is near the window, each chart in a turn of its own; the others wait to be scrolled to. */
+const seen = new WeakSet();
+const watcher = new IntersectionObserver(
+  (entries) => {
+    for (const { target } of entries.filter((entry) => entry.isIntersecting)) {
+      watcher.unobserve(target);
+      seen.add(target);
+      setTimeout(draw, 0, target, true);
+    }
+  },
+  { rootMargin: "200px 0px" },
+);
+addEventListener("beforeprint", () => all("[data-chart]").forEach((card) => draw(card, false)));
+
+/** @param {HTMLElement} card @param {boolean} anew */
+function draw(card, anew) {
   const { Chart } = /** @type {any} */ (window);
   if (!Chart) return;
-  for (const card of all("[data-chart]", root)) {
-    const canvas = /** @type {HTMLCanvasElement | null} */ (find("canvas", card));
-    const id = card.dataset.chart ?? "";
-    const source = (sourceOf(card)?.outerHTML ?? "") + (find("#axis")?.textContent ?? "");
-    const known = drawn.get(id);
-    if (!canvas || !sourceOf(card) || (known?.drawn === source && !anew)) continue;
-    const wanted = card.dataset.kind === "shares" ? shares(card) : settings(card);
-    if (known) {
-      Object.assign(known.chart, { data: wanted.data, options: wanted.options });
-      known.chart.update("none");
-      known.drawn = source;
-    } else {
-      drawn.set(id, { chart: new Chart(canvas, wanted), drawn: source });
-    }
-    if (find("details[open]", card)) tabulate(card);
+  const canvas = /** @type {HTMLCanvasElement | null} */ (find("canvas", card));
+  const id = card.dataset.chart ?? "";
+  const source = (sourceOf(card)?.outerHTML ?? "") + (find("#axis")?.textContent ?? "");
+  const known = drawn.get(id);
+  if (!canvas || !sourceOf(card) || (known?.drawn === source && !anew)) return;
+  const wanted = card.dataset.kind === "shares" ? shares(card) : settings(card);
+  if (known) {
+    Object.assign(known.chart, { data: wanted.data, options: wanted.options });
+    known.chart.update("none");
+    known.drawn = source;
+  } else {
+    drawn.set(id, { chart: new Chart(canvas, wanted), drawn: source });
   }
+  if (find("details[open]", card)) tabulate(card);
 }
 
 /** The values of a chart as a table; that of the quota is there already. @param {HTMLElement} card */

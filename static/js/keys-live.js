@@ -35,7 +35,6 @@ export async function refresh() {
 
 /** Follow the server while the page is looked at. */
 export function watch() {
-  for (const row of all("details[data-row]")) said.set(row.dataset.row ?? "", shape(row));
   on(document, "click", "[data-models]", (event) => {
     event.preventDefault();
     refresh();
@@ -89,12 +88,14 @@ function exchange(fresh) {
   const id = fresh.dataset.row ?? "";
   const text = shape(fresh);
   const old = find(`details[data-row="${CSS.escape(id)}"]`);
-  if (!old || said.get(id) === text) return;
+  if (!old) return;
+  const before = said.get(id) ?? shape(old);
+  said.set(id, text);
+  if (before === text) return;
   keepFocus(() => {
     fresh.toggleAttribute("open", old.hasAttribute("open"));
     old.replaceWith(fresh);
   });
-  said.set(id, text);
 }
 
 /** @param {HTMLElement} list @param {HTMLElement} fresh */

@@ -144,6 +144,7 @@ def test_a_chart_has_a_table_that_says_the_same(person: Person) -> None:
 def test_quota_is_drawn_against_its_cap_with_what_to_expect(person: Person) -> None:
     page = person.page
     page.goto("/analytics?range=7d")
+    page.locator("[data-chart=quota]").scroll_into_view_if_needed()
     page.wait_for_function("Chart.getChart(document.querySelector('[data-chart=quota] canvas'))")
     labels, sets = page.evaluate(
         "(({data}) => [data.labels, data.datasets.map((set) => set.label)])"
