@@ -6,7 +6,7 @@ candidate that a plan would draw is the one that is ``next`` here.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from freellmapi.core.catalog import GONE, Model
@@ -20,6 +20,9 @@ from freellmapi.router.preferences import Preference
 from freellmapi.router.resolve import AUTO
 from freellmapi.router.snapshot import LiveKey, Snapshot
 from freellmapi.router.strategies import WEIGHTS, Score, Weights, scored
+
+AT_ONCE = 32
+"""Models judged between two pauses: a few milliseconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,14 +99,23 @@ class Explanation:
 
 
 def explain(
-    chat: ChatRequest, preference: Preference, picture: Picture, measurements: Measurements
+    chat: ChatRequest,
+    preference: Preference,
+    picture: Picture,
+    measurements: Measurements,
+    pause: Callable[[], None] = lambda: None,
 ) -> Explanation:
-    """What would become of the request right now. Nothing is reserved, asked or counted."""
+    """What would become of the request right now. Nothing is reserved, asked or counted.
+
+    With hundreds of models that takes a while: ``pause`` lets others go on in between.
+    """
     wanted, snapshot = preference.wanted, picture.snapshot
     now = picture.clock.now()
     rows = _Rows(chat, picture, now)
-    for model in wanted.models:
+    for number, model in enumerate(wanted.models, 1):
         rows.add(model)
+        if number % AT_ONCE == 0:
+            pause()
     candidates = rows.with_next()
     following = next((c for c in candidates if c.next), None)
     opening = [c.opens_at for c in candidates if c.opens_at is not None]

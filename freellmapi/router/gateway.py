@@ -202,7 +202,11 @@ class Gateway:
         picture, preferences = self.picture(), self.preferences
         session = session_of(chat, token_id)
         preference = preferences.of(chat, session, picture.snapshot, explore=False)
-        return explain(chat, preference, picture, preferences.measurements)
+
+        def pause() -> None:
+            self.tools.clock.sleep(0)
+
+        return explain(chat, preference, picture, preferences.measurements, pause)
 
     def reconfigured(self) -> None:
         """The configuration has changed: keys that are good again are no longer benched."""

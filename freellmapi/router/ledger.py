@@ -201,9 +201,11 @@ class MemoryLedger:
 
     def opens_at(self, buckets: tuple[Bucket, ...], tokens: int, now: float) -> float:
         """Epoch seconds from which ``reserve`` would succeed if nothing else were used."""
-        now = self._time(now)
-        counters = [self._counter(bucket, now) for bucket in buckets]
-        return max((opens_at(c, c.limits, tokens, now) for c in counters), default=now)
+        latest = self._time(now)
+        counters = [self._counter(bucket, latest) for bucket in buckets]
+        opens = max((opens_at(c, c.limits, tokens, latest) for c in counters), default=latest)
+        # Whoever reads the clock once, and asks of many, asks with a time that is over.
+        return opens if opens > latest else now
 
     def pressure(self, buckets: tuple[Bucket, ...], now: float) -> float:
         """How used up the tightest window is, 0 (all left) to 1 (nothing left)."""

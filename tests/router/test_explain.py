@@ -14,7 +14,7 @@ from freellmapi.core.errors import ErrorKind
 from freellmapi.core.limits import Limits
 from freellmapi.core.measurement import Average, Measurement
 from freellmapi.core.route import Gate
-from freellmapi.router.explain import Considered, Explanation, Meaning, explain
+from freellmapi.router.explain import AT_ONCE, Considered, Explanation, Meaning, explain
 from freellmapi.router.measurements import Measurements
 from freellmapi.router.plan import Picture, plan
 from freellmapi.router.preferences import Preference
@@ -348,6 +348,32 @@ def test_names_are_understood_as_they_are_resolved(
     assert found.understood == tuple(Meaning(*of) for of in understood)
     if len(names) == 1:
         assert len(found.candidates) == understood[0][2]
+
+
+class Ticking(FrozenClock):
+    """Time goes on while it is read."""
+
+    def now(self) -> float:
+        self.advance(0.001)
+        return super().now()
+
+
+def test_time_goes_on_while_it_is_explained() -> None:
+    two_keys = [LiveKey(str(n), name) for name in ("alpha", "beta") for n in (1, 2)]
+    moving = lab(ALPHA, BETA, keys=two_keys)
+    moving.clock = Ticking()
+    found = explained(moving)
+    assert all(row.passed for row in found.candidates)
+    assert len(found.candidates) == 4
+
+
+def test_others_go_on_while_hundreds_of_models_are_judged() -> None:
+    found = lab(*(model("alpha", f"m{n}") for n in range(AT_ONCE * 2 + 1)))
+    preference = Preference(resolve(chat(), found.snapshot), False)
+    pauses: list[None] = []
+    told = explain(chat(), preference, picture(found), Measurements(), lambda: pauses.append(None))
+    assert len(pauses) == 2
+    assert told == explained(found)
 
 
 def test_a_kept_model_is_named() -> None:
