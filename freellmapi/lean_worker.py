@@ -26,7 +26,7 @@ class LeanWorker(GeventWorker):  # type: ignore[misc]  # gunicorn has no types
 
     def settle(self) -> None:
         """Settings do not change while a worker lives: they are looked up once."""
-        vars(self.cfg).update({name: each.get() for name, each in self.cfg.settings.items()})
+        self.cfg.__dict__.update({name: each.get() for name, each in self.cfg.settings.items()})
         if not self.cfg.accesslog:
             # gunicorn takes any configuration of logging for a wish to have an access log.
             self.log.access = _nothing

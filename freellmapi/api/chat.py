@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from flask import Blueprint, Response, g, request
-from werkzeug.exceptions import RequestEntityTooLarge
+from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge
 
 from freellmapi.api import render
 from freellmapi.api.departure import Departure
@@ -34,9 +34,18 @@ def chat_completions() -> Response:
 
 def _body() -> bytes:
     """The whole body. One of unstated length would else be cut silently at the limit."""
-    data = request.get_data()
-    if request.content_length is None and len(data) == request.max_content_length:
+    length, limit = request.content_length, request.max_content_length
+    if length is None:
+        whole = request.get_data()
+        if len(whole) == limit:
+            raise RequestEntityTooLarge
+        return whole
+    if limit is not None and length > limit:
         raise RequestEntityTooLarge
+    # Werkzeug's way reads in pieces of 64 KB: a tenth of all that a body of 1 MB costs.
+    data: bytes = request.environ["wsgi.input"].read(length)
+    if len(data) < length:
+        raise ClientDisconnected
     return data
 
 

@@ -165,3 +165,15 @@ def test_a_chunked_body_over_the_limit_is_413(client: FlaskClient) -> None:
         PATH, input_stream=io.BytesIO(body), environ_base={"wsgi.input_terminated": True}
     )
     assert response.status_code == 413
+
+
+def test_a_body_over_the_limit_is_413_before_it_is_read(client: FlaskClient) -> None:
+    length = {"CONTENT_LENGTH": str(26 * 2**20)}
+    answer = client.post(PATH, data=b"{}", environ_overrides=length)
+    assert answer.status_code == 413
+
+
+def test_a_body_that_ends_early_is_not_taken_for_a_whole_one(client: FlaskClient) -> None:
+    answer = client.post(PATH, json=ASK, environ_overrides={"CONTENT_LENGTH": "2000"})
+    assert answer.status_code == 400
+    assert answer.get_json()["error"]["code"] == "bad_request"

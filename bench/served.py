@@ -1,0 +1,142 @@
+"""``python -m bench.served CASE REQUESTS PORT``: a worker that serves so many requests and ends.
+
+All in one process and one thread: gunicorn's worker, the application, and a client that only
+writes and reads. The provider is elsewhere, at PORT. For what counts or profiles a process.
+"""
+
+from __future__ import annotations
+
+# The worker patches before anything else is imported, and so must what stands in for it.
+from gevent import monkey
+
+monkey.patch_all()
+
+# ruff: noqa: E402
+import os
+import secrets
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import gevent
+import orjson
+from flask import Flask, Response, request
+from gunicorn.config import Config
+from gunicorn.glogging import Logger
+
+from bench.load import Shape, Target
+from bench.subjects import CONFIG
+from freellmapi.app import build_services, create_app
+from freellmapi.log import log_config
+from freellmapi.settings import Settings
+from freellmapi.worker import Worker
+
+WARM_UP = 20
+SHAPES = {"empty": Shape(), "small": Shape(), "burst": Shape(tokens=100)}
+END = {"empty": b"}", "small": b"}", "burst": b"\r\n0\r\n\r\n"}
+
+
+def empty() -> Flask:
+    """The least that Flask can do: take a body, and give one."""
+    app = Flask("empty")
+
+    @app.post("/v1/chat/completions")
+    def view() -> Response:
+        return Response(orjson.dumps({"bytes": len(request.get_data())}), mimetype="text/plain")
+
+    return app
+
+
+def gateway(folder: Path, port: int) -> tuple[Flask, str]:
+    """The gateway and a token for it; nothing runs in its background."""
+    config = folder / "bench.toml"
+    config.write_text(CONFIG.format(port=port, refusing=""))
+    environ = {
+        "ENCRYPTION_KEY": secrets.token_hex(32),
+        "FREELLMAPI_DATA_DIR": str(folder),
+        "FREELLMAPI_CONFIG": str(config),
+    }
+    settings = Settings.from_env(environ)
+    services = build_services(settings)
+    return create_app(settings, services), services.tokens.reveal()
+
+
+def worker(app: Flask) -> Any:
+    """gunicorn's, as it is after its start."""
+    config = Config()
+    config.set("worker_class", "freellmapi.worker.Worker")
+    config.set("accesslog", None)
+    config.set("keepalive", 75)
+    config.set("logconfig_dict", log_config())
+    made = Worker(1, 1, [], None, 30, config, Logger(config))
+    made.wsgi = app
+    made.settle()
+    return made
+
+
+def ask(sock: socket.socket, request: bytes, end: bytes) -> bytes:
+    """Sends it, and reads until ``end``."""
+    sock.sendall(request)
+    answer = b""
+    while not answer.endswith(end):
+        piece = sock.recv(65_536)
+        if not piece:
+            raise RuntimeError(answer.decode(errors="replace"))
+        answer += piece
+    return answer
+
+
+class Client:
+    """One client with one connection; its requests are made before, so as not to count."""
+
+    def __init__(self, case: str, token: str, made: Any) -> None:
+        self._case = case
+        self._target = Target(0, token, "auto")
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._sock = socket.create_connection(self._listener.getsockname())
+        ours, address = self._listener.accept()
+        # As gunicorn's listener has it, and so all that it accepts.
+        ours.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        gevent.spawn(partial(made.handle, self._listener, ours, address))
+
+    def requests(self, count: int) -> list[bytes]:
+        shape = SHAPES[self._case]
+        return [self._target.request(shape.body("auto", number)) for number in range(count)]
+
+    def ask(self, requests: list[bytes]) -> None:
+        for each in requests:
+            answer = ask(self._sock, each, END[self._case])
+            if not answer.startswith(b"HTTP/1.1 200"):
+                raise RuntimeError(answer.decode(errors="replace"))
+
+
+def main(case: str, count: int, port: int) -> None:
+    with tempfile.TemporaryDirectory() as name:
+        app, token = (empty(), "none") if case == "empty" else gateway(Path(name), port)
+        client = Client(case, token, worker(app))
+        client.ask(client.requests(WARM_UP))
+        requests = client.requests(count)
+        instrument("on")
+        client.ask(requests)
+        instrument("off")
+
+
+def instrument(state: str) -> None:
+    """Make valgrind begin or end its count; without effect where it does not run."""
+    if "valgrind" not in os.environ.get("LD_PRELOAD", ""):
+        return
+    control = subprocess.Popen(
+        ["callgrind_control", "-i", state, str(os.getpid())], stdout=subprocess.DEVNULL
+    )
+    # It is heard only while something runs here.
+    while control.poll() is None:
+        time.sleep(0.001)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]))
