@@ -35,7 +35,9 @@ def test_kill_9_under_load_forgets_no_answer_and_no_count(tmp_path: Path) -> Non
             assert answered <= rows.keys()
             counted = sum(a.spent for row in rows.values() for a in row.attempts)
             assert BEFORE_THE_KILL <= counted < CAP
-            assert answered_until_429(server) == CAP - counted
+            # Redis knows of the calls that were under way, too.
+            under_way = CLIENTS if "REDIS_URL" in server.environ else 0
+            assert answered_until_429(server) == CAP - counted - under_way
 
 
 def killed_under_load(fake: FakeProvider, server: Server) -> set[str]:

@@ -20,6 +20,8 @@ pytestmark = pytest.mark.e2e
 KEY = "sk-of-alpha-0123456789"
 CLIENTS = 6
 TURNS = 3
+EMBEDDED = {"DATABASE_URL": "", "REDIS_URL": ""}
+"""Backups are for SQLite, whichever database the tests run on."""
 
 
 class Traffic:
@@ -67,7 +69,7 @@ def traffic(server: Server) -> Iterator[Traffic]:
 def test_the_encryption_key_is_rotated_and_backups_are_taken_under_load(tmp_path: Path) -> None:
     with FakeProvider() as fake:
         text = config({"alpha": fake.base_url}, keys=[("alpha", KEY)])
-        with Server(tmp_path, text) as server:
+        with Server(tmp_path, text, **EMBEDDED) as server:
             with traffic(server) as load:
                 for turn in range(TURNS):
                     load.more()
@@ -100,6 +102,10 @@ def test_the_encryption_key_is_rotated_and_backups_are_taken_under_load(tmp_path
             assert 0 < n <= answered
 
 
+def _embedded(folder: Path, fake: FakeProvider) -> Server:
+    return Server(folder, config({"alpha": fake.base_url}), **EMBEDDED)
+
+
 def rotated(server: Server) -> str:
     """The new key, which the server is not told."""
     done = json.loads(server.cli("rotate-encryption-key", "--json"))
@@ -113,7 +119,7 @@ def added_and_shown(server: Server) -> str:
 
 
 def test_a_restore_brings_the_server_back_to_that_day(tmp_path: Path) -> None:
-    with FakeProvider() as fake, Server(tmp_path, config({"alpha": fake.base_url})) as server:
+    with FakeProvider() as fake, _embedded(tmp_path, fake) as server:
         server.client().chat.completions.create(model="auto", messages=HELLO)
         server.cli("backup", str(tmp_path / "b.db"))
         server.client().chat.completions.create(model="auto", messages=HELLO)
