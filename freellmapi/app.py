@@ -34,6 +34,7 @@ from freellmapi.router.cluster import Cluster
 from freellmapi.router.config_file import ConfigFile, read_config
 from freellmapi.router.configuration import Configuration, Given
 from freellmapi.router.cooldowns import Cooldowns
+from freellmapi.router.entrance import Entrance
 from freellmapi.router.gateway import Gateway
 from freellmapi.router.health import Health
 from freellmapi.router.ledger import Ledger, MemoryLedger
@@ -70,7 +71,7 @@ def build_services(settings: Settings, clock: Clock | None = None) -> Services:
     clock = clock or SystemClock()
     vault = Vault(parse_key(settings.encryption_key))
     file = read_config(settings.config_file) if settings.config_file else ConfigFile()
-    database = Database.open(settings.database_url)
+    database = Database.open(settings.database_url, settings.sync)
     try:
         database.migrate()
         verify(database, vault)
@@ -129,6 +130,7 @@ def _assemble(
         health=key_health,
         gateway=Gateway(configuration, tools, request_log, key_health, preferences),
         off_hub=off_hub,
+        entrance=Entrance(settings.requests_per_token),
         cluster=counting.cluster,
         leadership=_leadership(settings, database, clock),
         exchange=Exchange(settings.data_dir, os.getppid(), clock) if settings.redis_url else None,

@@ -16,6 +16,7 @@ from freellmapi.providers.transport import Transport
 from freellmapi.router.asking import OffHub
 from freellmapi.router.cluster import Cluster
 from freellmapi.router.configuration import Configuration
+from freellmapi.router.entrance import Entrance
 from freellmapi.router.gateway import Gateway
 from freellmapi.router.health import Health
 from freellmapi.router.watchdog import Watchdog
@@ -58,6 +59,8 @@ class Services:
     gateway: Gateway
     off_hub: OffHub
     """Runs a job that blocks or computes for long while other requests go on."""
+    entrance: Entrance
+    """Who may be inside at once."""
     cluster: Cluster | None = None
     """The other workers, when there may be some."""
     token_use: TokenUse = field(default_factory=TokenUse)

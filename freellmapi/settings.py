@@ -19,6 +19,7 @@ from freellmapi.providers.guard import check_base_url
 _ROOT = Path(__file__).resolve().parent.parent
 _LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 _FORMATS = ("text", "json")
+_SYNCS = ("normal", "full")
 _BASE_URL = re.compile(r"FREELLMAPI_([A-Z0-9_]+)_BASE_URL")
 _ORIGIN = re.compile(
     r"[a-z][a-z0-9+.-]*://[a-z0-9.-]+(:[0-9]{1,5})?|[a-z]+://\[[0-9a-f:.]+\](:[0-9]{1,5})?"
@@ -38,6 +39,8 @@ VARIABLES = (
     "FREELLMAPI_LOCAL_MODEL",
     "FREELLMAPI_LOG_FORMAT",
     "FREELLMAPI_LOG_LEVEL",
+    "FREELLMAPI_MAX_PER_TOKEN",
+    "FREELLMAPI_SYNC",
     "HTTP_PROXY",
     "HTTPS_PROXY",
     "NO_PROXY",
@@ -65,6 +68,10 @@ class Settings:
     """A GGUF file to serve from this process, with the ``local`` extra."""
     log_format: str = "text"
     log_level: str = "INFO"
+    requests_per_token: int = 2_000
+    """Of one client token at the same time, in each worker."""
+    sync: str = "normal"
+    """``full``: SQLite waits for the disk with each commit, so that a power cut loses nothing."""
     http_proxy: str | None = field(default=None, repr=False)
     https_proxy: str | None = field(default=None, repr=False)
     no_proxy: tuple[str, ...] = ()
@@ -93,6 +100,8 @@ class Settings:
             local_model=env.path("FREELLMAPI_LOCAL_MODEL"),
             log_format=env.choice("FREELLMAPI_LOG_FORMAT", _FORMATS, "text"),
             log_level=env.choice("FREELLMAPI_LOG_LEVEL", _LEVELS, "INFO"),
+            requests_per_token=env.integer("FREELLMAPI_MAX_PER_TOKEN", 2_000, low=1, high=10**6),
+            sync=env.choice("FREELLMAPI_SYNC", _SYNCS, "normal"),
             http_proxy=env.proxy("HTTP_PROXY"),
             https_proxy=env.proxy("HTTPS_PROXY"),
             no_proxy=env.names("NO_PROXY"),

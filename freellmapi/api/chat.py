@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import gevent
 from flask import Blueprint, Response, g, request
-from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge
+from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge, RequestTimeout
 
 from freellmapi.api import render
 from freellmapi.api.departure import Departure
@@ -12,13 +13,28 @@ from freellmapi.api.schema import chat_request, parse_json
 from freellmapi.core.cancel import Cancellation
 from freellmapi.core.chat import ChatRequest
 from freellmapi.core.route import Outcome
+from freellmapi.router.entrance import Visit
 from freellmapi.services import Services, services
+
+MAX_BODY = 25 * 1024 * 1024
+"""Bytes that a body of unstated length is taken for."""
+BODY_TIMEOUT = 120.0
+"""Seconds in which a large body has to arrive."""
 
 
 def chat_completions() -> Response:
     """One answer, whole or streamed."""
-    chat = chat_request(parse_json(_body()), request.headers)
     parts = services()
+    length = request.content_length
+    visit = parts.entrance.enter(g.caller.token_id, MAX_BODY if length is None else length)
+    try:
+        return _answer(parts, _chat(parts, visit.is_large), visit)
+    except BaseException:
+        visit.leave()
+        raise
+
+
+def _answer(parts: Services, chat: ChatRequest, visit: Visit) -> Response:
     cancel = Cancellation()
     departure = Departure(request.environ, cancel)
     try:
@@ -27,9 +43,22 @@ def chat_completions() -> Response:
         departure.close()
         raise
     headers = _headers(parts, outcome)
-    response = _response(chat, outcome, departure)
+    response = _response(chat, outcome, departure, visit)
     response.headers.extend(headers)
     return response
+
+
+def _chat(parts: Services, is_large: bool) -> ChatRequest:
+    """What the body asks for. A large one has its time to arrive, and others go on meanwhile."""
+    headers = request.headers
+    if not is_large:
+        return chat_request(parse_json(_body()), headers)
+    try:
+        with gevent.Timeout(BODY_TIMEOUT):
+            data = _body()
+    except gevent.Timeout as exc:
+        raise RequestTimeout from exc
+    return parts.off_hub(lambda: chat_request(parse_json(data), headers))
 
 
 def _body() -> bytes:
@@ -49,11 +78,16 @@ def _body() -> bytes:
     return data
 
 
-def _response(chat: ChatRequest, outcome: Outcome, departure: Departure) -> Response:
+def _response(chat: ChatRequest, outcome: Outcome, departure: Departure, visit: Visit) -> Response:
     if outcome.stream is not None:
-        body = render.EventStream(outcome.stream, chat.include_usage, departure.close)
-        return render.streamed(body)
+
+        def over() -> None:
+            departure.close()
+            visit.leave()
+
+        return render.streamed(render.EventStream(outcome.stream, chat.include_usage, over))
     departure.close()
+    visit.leave()
     assert outcome.completion is not None
     return render.json_response(outcome.completion.body)
 

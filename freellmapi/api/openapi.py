@@ -19,7 +19,7 @@ Json = dict[str, Any]
 
 bp = Blueprint("openapi", __name__, url_prefix="/v1")
 
-_CHAT_ERRORS = (400, 401, 404, 413, 422, 429, 499, 500, 502, 503, 504)
+_CHAT_ERRORS = (400, 401, 404, 408, 413, 422, 429, 499, 500, 502, 503, 504)
 _MAY_RETRY = (429, 503)
 
 

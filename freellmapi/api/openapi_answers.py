@@ -17,13 +17,14 @@ OWN_CODES: dict[int, tuple[str, ...]] = {
     401: ("invalid_api_key",),
     404: ("model_not_found", "not_found"),
     405: ("method_not_allowed",),
+    408: ("request_timeout",),
     413: ("request_entity_too_large",),
     422: ("no_capable_model",),
-    429: ("rate_limited",),
+    429: ("rate_limited", "too_many_requests_at_once"),
     499: ("client_closed_request",),
     500: ("internal_error",),
     502: ("all_providers_failed",),
-    503: ("no_providers_configured",),
+    503: ("no_providers_configured", "server_busy"),
     504: (),
 }
 """Those that stand for no single failure of a provider."""
@@ -33,13 +34,15 @@ SAYS: dict[int, str] = {
     401: "No token, or one that is not good here.",
     404: "There is no such model, or nothing at this path.",
     405: "Not by this method.",
+    408: "A large body did not arrive in time.",
     413: "The body is larger than 25 MB, or the prompt than the model's context.",
     422: "No enabled model can do what the request needs.",
-    429: "Caps are used up; Retry-After says when the first one opens.",
+    429: "Caps are used up, or too many requests of this token are under way; Retry-After says "
+    "when to come back.",
     499: "The client left before its answer came.",
     500: "Something unexpected happened here; the log has it under X-Request-Id.",
     502: "Every provider that was asked failed.",
-    503: "No provider is configured, or none is enabled.",
+    503: "No provider is configured, or none is enabled; or too many large bodies at once.",
     504: "No provider answered in time.",
 }
 

@@ -8,6 +8,7 @@ import os
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -46,14 +47,18 @@ class Database:
         self._anchor = anchor
 
     @classmethod
-    def open(cls, url: str) -> Database:
-        """Connects once and looks around; ``SettingsError`` names what to do if it cannot."""
+    def open(cls, url: str, sync: str = "normal") -> Database:
+        """Connects once and looks around; ``SettingsError`` names what to do if it cannot.
+
+        With ``sync`` "full" SQLite waits for the disk with each commit. With "normal" it leaves
+        that to the system: a power cut may cost the last seconds, but never the whole.
+        """
         parsed = _parsed(url)
         shown = parsed.render_as_string(hide_password=True)
         is_sqlite = parsed.get_backend_name() == "sqlite"
         if is_sqlite:
             _prepare_folder(parsed.database)
-        engine = _engine(parsed, is_sqlite)
+        engine = _engine(parsed, is_sqlite, sync)
         try:
             anchor = _anchor(engine) if is_sqlite else None
             with engine.connect() as connection:
@@ -194,7 +199,7 @@ def _prepare_folder(file: str | None) -> None:
         )
 
 
-def _engine(url: URL, is_sqlite: bool) -> Engine:
+def _engine(url: URL, is_sqlite: bool, sync: str) -> Engine:
     try:
         if postgres.is_postgres(url):
             return postgres.engine(url)
@@ -217,16 +222,16 @@ def _engine(url: URL, is_sqlite: bool) -> Engine:
             f"DATABASE_URL asks for '{url.drivername}', but the package '{exc.name}' is not "
             "installed; run: pip install 'freellmapi[postgres]'."
         ) from exc
-    event.listen(engine, "connect", _configure)
+    event.listen(engine, "connect", partial(_configure, sync))
     event.listen(engine, "begin", _begin)
     return engine
 
 
-def _configure(connection: Any, _record: object) -> None:
+def _configure(sync: str, connection: Any, _record: object) -> None:
     cursor = connection.cursor()
     cursor.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
     cursor.execute("PRAGMA journal_mode = WAL")
-    cursor.execute("PRAGMA synchronous = NORMAL")
+    cursor.execute(f"PRAGMA synchronous = {sync}")
     cursor.execute("PRAGMA foreign_keys = ON")
     cursor.close()
 

@@ -108,3 +108,13 @@ def test_check_passes_on_a_good_database_and_names_the_fault_of_a_lost_one(
     file.parent.rmdir()
     with pytest.raises(DatabaseUnavailable, match="unable to open"):
         sqlite.check()
+
+
+@pytest.mark.parametrize(("sync", "expected"), [("normal", 1), ("full", 2)])
+def test_a_commit_waits_for_the_disk_when_it_is_to(
+    tmp_path: Path, sync: str, expected: int
+) -> None:
+    database = Database.open(f"sqlite:///{tmp_path / 'x.db'}", sync)
+    with database.connect() as connection:
+        assert connection.execute(text("PRAGMA synchronous")).scalar() == expected
+    database.close()
