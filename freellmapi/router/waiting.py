@@ -67,6 +67,9 @@ def next_slot(
         reservation = ledger.book(candidate.buckets, cost(candidate), now, latest)
         if reservation is not None:
             return Wait(reservation.at, Booked(candidate, reservation))
+        if ledger.opens_at(candidate.buckets, cost(candidate), now) > latest:
+            # Somebody took the last place while we asked; what is left is to be seen anew.
+            return Wait(now + SOON)
     return Wait(max(at, now + SOON))
 
 
@@ -87,9 +90,13 @@ def wait_for(
 
 
 def wait_until(clock: Clock, at: float, cancel: Cancellation) -> None:
-    """Let others run until then (epoch seconds), or until the client has left."""
+    """Let others run until then (epoch seconds), or until the client has left.
+
+    How long that is is settled now: a wall clock that is set meanwhile changes nothing.
+    """
+    end = clock.monotonic() + at - clock.now()
     while not cancel.cancelled:
-        left = at - clock.now()
+        left = end - clock.monotonic()
         if left <= 0:
             return
         clock.sleep(min(left, NAP))

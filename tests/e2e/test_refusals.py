@@ -46,7 +46,7 @@ def test_a_broken_configuration_file(tmp_path: Path) -> None:
 
 
 def test_a_file_in_place_of_the_data_folder(tmp_path: Path) -> None:
-    server = Server(tmp_path)
+    server = Server(tmp_path, DATABASE_URL="")
     server.data.write_text("mine")
     assert_refuses(server, str(server.data))
     assert server.data.read_text() == "mine"

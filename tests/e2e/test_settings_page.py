@@ -24,7 +24,9 @@ pytestmark = [
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     folder = tmp_path_factory.mktemp("settings")
     file = config({"lab": "http://127.0.0.1:9/v1"}, max_wait=9)
-    with Server(folder, file, HTTPS_PROXY="http://me:hidden@proxy.lan:3128") as server:
+    with Server(
+        folder, file, HTTPS_PROXY="http://me:hidden@proxy.lan:3128", DATABASE_URL=""
+    ) as server:
         server.cli("admin", "create", "ada", "--password-stdin", stdin=f"{PASSWORD}\n")
         yield server
 

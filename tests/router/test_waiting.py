@@ -65,6 +65,15 @@ def test_who_comes_later_waits_longer_or_is_told_so() -> None:
     assert second.until > first.until + 59
 
 
+def test_who_was_overtaken_at_the_last_place_does_not_wait_for_it() -> None:
+    ledger = MemoryLedger()
+    seen_by_both = at_its_cap(full(ledger, NOW - 55), ledger)
+    first = slot([seen_by_both], [], ledger)
+    assert first is not None
+    assert first.booked is not None
+    assert slot([seen_by_both], [], ledger) == Wait(NOW + SOON)
+
+
 def test_the_soonest_key_is_chosen() -> None:
     ledger = MemoryLedger()
     soon, late = full(ledger, NOW - 58, key="2"), full(ledger, NOW - 50, key="1")
