@@ -18,7 +18,7 @@ const BAND = 0.16;
  * @typedef {{whens: string[], ticks: string[]}} Axis of each step its time, and its word if it has one
  */
 
-/** @type {Map<string, {chart: any, drawn: string}>} */
+/** What each chart shows, and of what. @type {Map<string, {chart: any, source: Node, axis: string}>} */
 const drawn = new Map();
 
 /**
@@ -52,16 +52,19 @@ function draw(card, anew) {
   if (!Chart) return;
   const canvas = /** @type {HTMLCanvasElement | null} */ (find("canvas", card));
   const id = card.dataset.chart ?? "";
-  const source = (sourceOf(card)?.outerHTML ?? "") + (find("#axis")?.textContent ?? "");
+  const source = sourceOf(card);
+  const axis = find("#axis")?.textContent ?? "";
   const known = drawn.get(id);
-  if (!canvas || !sourceOf(card) || (known?.drawn === source && !anew)) return;
+  if (!canvas || !source) return;
+  if (known && !anew && known.axis === axis && known.source.isEqualNode(source)) return;
+  const now = { source: source.cloneNode(true), axis };
   const wanted = card.dataset.kind === "shares" ? shares(card) : settings(card);
   if (known) {
     Object.assign(known.chart, { data: wanted.data, options: wanted.options });
     known.chart.update("none");
-    known.drawn = source;
+    Object.assign(known, now);
   } else {
-    drawn.set(id, { chart: new Chart(canvas, wanted), drawn: source });
+    drawn.set(id, { chart: new Chart(canvas, wanted), ...now });
   }
   if (find("details[open]", card)) tabulate(card);
 }

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from flask import Flask
@@ -25,17 +24,11 @@ def test_a_place_is_taken_until_the_stream_ends(build: Build, fake: FakeProvider
     token = services.tokens.reveal()
     headers = {"Authorization": f"Bearer {token}"}
 
-    def stream() -> bytes:
-        asked = ASK | {"stream": True}
-        with app.test_client().post(PATH, json=asked, headers=headers) as response:
-            return response.get_data()
-
-    with ThreadPoolExecutor(1) as pool:
-        streaming = pool.submit(stream)
-        assert fake.wait_requests(1)
-        refused = app.test_client().post(PATH, json=ASK, headers=headers)
-        gate.set()
-        assert b"[DONE]" in streaming.result(30)
+    streaming = app.test_client().post(PATH, json=ASK | {"stream": True}, headers=headers)
+    refused = app.test_client().post(PATH, json=ASK, headers=headers)
+    gate.set()
+    assert b"[DONE]" in streaming.get_data()
+    streaming.close()
     assert refused.status_code == 429
     assert refused.headers["Retry-After"] == "1"
     assert refused.get_json()["error"]["code"] == "too_many_requests_at_once"

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 import pytest
-from playwright.sync_api import Browser, StorageState, expect
+from playwright.sync_api import Browser, Page, StorageState, expect
 
 from bench.seed import fill, requests
 from freellmapi.core.limits import Usage
@@ -63,11 +63,23 @@ def person(browser: Browser, server: Server, login: StorageState) -> Iterator[Pe
     assert person.complaints == []
 
 
+def drawn(page: Page, canvas: str = "canvas") -> None:
+    """Returns when there is a chart.
+
+    ``wait_for_function`` looks again by ``eval``, which the policy of the pages refuses.
+    """
+    for _ in range(200):
+        if page.evaluate("(canvas) => !!Chart.getChart(document.querySelector(canvas))", canvas):
+            return
+        page.wait_for_timeout(100)
+    raise AssertionError(f"no chart at {canvas}")
+
+
 def test_it_is_drawn_in_the_viewers_zone_without_a_shift(person: Person) -> None:
     page = person.page
     page.goto("/analytics?range=30d")
     expect(page.locator("canvas")).to_have_count(7)
-    page.wait_for_function("Chart.getChart(document.querySelector('canvas'))")
+    drawn(page)
     page.wait_for_load_state("networkidle")
     page.get_by_role("link", name="24 hours").click()
     page.wait_for_url("**/analytics")
@@ -81,7 +93,7 @@ def test_it_is_drawn_in_the_viewers_zone_without_a_shift(person: Person) -> None
 def test_it_is_accessible_and_fits(person: Person) -> None:
     page = person.page
     page.goto("/analytics?range=30d")
-    page.wait_for_function("Chart.getChart(document.querySelector('canvas'))")
+    drawn(page)
     page.locator(".opener").first.click()
     for size, suffix in ((DESKTOP, ""), (PHONE, "-phone")):
         page.set_viewport_size({"width": size["width"], "height": size["height"]})
@@ -129,23 +141,23 @@ def test_filters_pages_and_breakdown_need_no_new_page(person: Person) -> None:
 def test_a_chart_has_a_table_that_says_the_same(person: Person) -> None:
     page = person.page
     page.goto("/analytics?range=7d&tz=Asia/Kolkata")
-    page.wait_for_function("Chart.getChart(document.querySelector('canvas'))")
-    drawn = page.evaluate(
+    drawn(page)
+    total = page.evaluate(
         "Chart.getChart(document.querySelector('canvas')).data.datasets"
         ".flatMap((set) => set.data).reduce((a, b) => a + b, 0)"
     )
     page.locator("summary", has_text="Table").first.click()
     cells = page.locator("#requests-table td:visible").all_inner_texts()
-    assert sum(int(cell.replace(",", "")) for cell in cells) == drawn > 0
+    assert sum(int(cell.replace(",", "")) for cell in cells) == total > 0
     figure = page.locator(".tile-figure").first.get_attribute("title") or ""
-    assert int(figure.replace(",", "")) == drawn
+    assert int(figure.replace(",", "")) == total
 
 
 def test_quota_is_drawn_against_its_cap_with_what_to_expect(person: Person) -> None:
     page = person.page
     page.goto("/analytics?range=7d")
     page.locator("[data-chart=quota]").scroll_into_view_if_needed()
-    page.wait_for_function("Chart.getChart(document.querySelector('[data-chart=quota] canvas'))")
+    drawn(page, "[data-chart=quota] canvas")
     labels, sets = page.evaluate(
         "(({data}) => [data.labels, data.datasets.map((set) => set.label)])"
         "(Chart.getChart(document.querySelector('[data-chart=quota] canvas')))"
