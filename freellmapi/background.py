@@ -6,9 +6,12 @@ import logging
 from collections.abc import Callable
 from contextlib import suppress
 from typing import TypeVar, cast
+from weakref import WeakKeyDictionary
 
 import gevent
 from gevent import Greenlet
+from gevent.hub import Hub
+from gevent.threadpool import ThreadPool
 
 from freellmapi.api.measured import own
 from freellmapi.core.errors import DAY
@@ -19,6 +22,8 @@ from freellmapi.storage.folding import fold
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
+
+_POOLS: WeakKeyDictionary[Hub, ThreadPool] = WeakKeyDictionary()
 
 FOLLOW_INTERVAL = 1.0
 """Seconds between looks at the configuration's version: a change by another process, such
@@ -32,6 +37,7 @@ HEALTH_INTERVAL = 5.0
 SAVE_INTERVAL = 60.0
 FLUSH_INTERVAL = 1.0
 """Seconds between tries to log what the database has refused."""
+OFF_HUB_THREADS = 10
 OFF_HUB_LIMIT = 60.0
 """Seconds after which nobody waits for a job in the thread pool any more."""
 TELL_INTERVAL = 2.0
@@ -42,8 +48,8 @@ FORGET_AFTER = 30 * DAY
 
 
 def off_hub(job: Callable[[], T]) -> T:
-    """Run a blocking job in gevent's thread pool while requests go on."""
-    running = gevent.get_hub().threadpool.spawn(_attempted, job)
+    """Run a blocking job in a thread while requests go on."""
+    running = _pool(gevent.get_hub()).spawn(_attempted, job)
     try:
         result, error = cast(tuple[T, Exception | None], running.get(timeout=OFF_HUB_LIMIT))
     except gevent.Timeout as exc:
@@ -52,6 +58,15 @@ def off_hub(job: Callable[[], T]) -> T:
     if error is not None:
         raise error
     return result
+
+
+def _pool(hub: Hub) -> ThreadPool:
+    """The hub's threads for jobs. gevent's own look names up: while a name server is silent
+    they may all be taken."""
+    pool = _POOLS.get(hub)
+    if pool is None:
+        pool = _POOLS[hub] = ThreadPool(OFF_HUB_THREADS, hub)
+    return pool
 
 
 def _attempted(job: Callable[[], T]) -> tuple[T | None, Exception | None]:

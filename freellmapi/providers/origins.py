@@ -99,12 +99,21 @@ class Pool(ConnectionPool):
         # that start at once would queue there, so an answer is kept for a while.
         good_until, found = self._resolved
         if self.clock.monotonic() >= good_until:
-            found = super()._resolve()
+            found = self._looked_up(found)
             self._resolved = (self.clock.monotonic() + RESOLVED_FOR, found)
         allowed = [info for info in found if not is_refused_address(str(info[4][0]))]
         if found and not allowed:
             raise OSError(REFUSED)
         return allowed
+
+    def _looked_up(self, earlier: list[Any]) -> list[Any]:
+        """The addresses of today; while nobody can say, those that were good before."""
+        try:
+            return list(super()._resolve())
+        except OSError:
+            if not earlier:
+                raise
+            return earlier
 
     def _is_socket_alive(self, sock: Any) -> bool:
         # select() ends at descriptor 1023; thousands of held streams pass that.

@@ -38,6 +38,8 @@ from freellmapi.storage.request_log import LogWriteError
 log = logging.getLogger(__name__)
 
 REASONS_SHOWN = 5
+BREATH = 0.0005
+"""Seconds for others within a long explanation. With 0 gevent would not look who has come."""
 
 
 class RequestLogger(Protocol):
@@ -119,11 +121,12 @@ class Gateway:
         """Run, and while only time is wanting, wait for a slot and run again."""
         clock, ledger = self.tools.clock, self.tools.ledger
         max_wait = self.configuration.snapshot.settings.max_wait
-        latest = clock.now() + (max_wait if chat.max_wait is None else chat.max_wait)
+        give_up = clock.monotonic() + (max_wait if chat.max_wait is None else chat.max_wait)
         decided = self.plan(chat, wanted)
         outcome = execution.run(decided)
         while outcome.served_by is None:
             now = clock.now()
+            latest = now + give_up - clock.monotonic()
             wait = (
                 next_slot(decided.skipped, outcome.standing, ledger, execution.cost, now, latest)
                 if execution.may_go_on
@@ -204,7 +207,7 @@ class Gateway:
         preference = preferences.of(chat, session, picture.snapshot, explore=False)
 
         def pause() -> None:
-            self.tools.clock.sleep(0)
+            self.tools.clock.sleep(BREATH)
 
         return explain(chat, preference, picture, preferences.measurements, pause)
 

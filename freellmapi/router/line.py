@@ -44,9 +44,11 @@ class Line:
     ) -> tuple[Candidate, Reservation] | None:
         """The first of them that has room when it is our turn; None after ``until``."""
         who = object()
+        # A wall clock that is set meanwhile must not make the wait longer.
+        end = clock.monotonic() + until - clock.now()
         self._join(who, candidates)
         try:
-            while not cancel.cancelled and clock.now() < until:
+            while not cancel.cancelled and clock.monotonic() < end:
                 turns = [c for c in candidates if self.is_free(c, who)]
                 for candidate in turns:
                     reservation = ledger.reserve(candidate.buckets, cost(candidate), clock.now())
