@@ -21,8 +21,8 @@ from freellmapi.router.resolve import AUTO
 from freellmapi.router.snapshot import LiveKey, Snapshot
 from freellmapi.router.strategies import WEIGHTS, Score, Weights, scored
 
-AT_ONCE = 32
-"""Models judged between two pauses: a few milliseconds."""
+AT_ONCE = 16
+"""Models judged between two pauses: about two milliseconds."""
 
 
 @dataclass(frozen=True, slots=True)

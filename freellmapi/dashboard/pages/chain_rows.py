@@ -15,7 +15,7 @@ from freellmapi.core.route import Gate
 from freellmapi.dashboard.pages.chain_left import Left, left_of
 from freellmapi.router.explain import Considered, Explanation
 from freellmapi.router.gates import Judged
-from freellmapi.router.gateway import Gateway
+from freellmapi.router.gateway import BREATH, Gateway
 from freellmapi.router.settings import STRATEGIES
 from freellmapi.router.snapshot import Snapshot
 
@@ -125,6 +125,7 @@ def board(gateway: Gateway) -> Board:
     """The chain as an ordinary ``auto`` request would find it now. Changes nothing."""
     snapshot = gateway.configuration.snapshot
     found = gateway.explain(chat_request(AUTO))
+    gateway.tools.clock.sleep(BREATH)
     considered: dict[str, list[Considered]] = {}
     for candidate in found.candidates:
         considered.setdefault(candidate.model, []).append(candidate)
