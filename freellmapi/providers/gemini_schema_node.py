@@ -63,7 +63,8 @@ def plain(node: Schema) -> Schema:
 
 def formatted(node: Schema, kind: str) -> Schema:
     stated = node.get("format")
-    return {"format": stated} if stated in FORMATS.get(kind, ()) else {}
+    known = isinstance(stated, str) and stated in FORMATS.get(kind, ())
+    return {"format": stated} if known else {}
 
 
 def enumerated(node: Schema, kind: str) -> Schema:

@@ -213,3 +213,8 @@ def children(schema: dict[str, Any]) -> list[dict[str, Any]]:
 
 def count(schema: dict[str, Any]) -> int:
     return 1 + sum(count(inner) for inner in children(schema))
+
+
+@pytest.mark.parametrize("stated", [{}, [], 1, None])
+def test_a_format_that_is_no_text_is_left_out(stated: object) -> None:
+    assert clean({"type": "string", "format": stated}) == {"type": "string"}
