@@ -18,10 +18,13 @@ class SseDecoder:
     passed over. Source: html.spec.whatwg.org, section 9.2.6, read 2026-11-22.
     """
 
-    __slots__ = ("_buffer", "_data", "_size", "_skip_lf", "_started")
+    __slots__ = ("_buffer", "_data", "_line_size", "_more", "_size", "_skip_lf", "_started")
 
     def __init__(self) -> None:
         self._buffer = b""
+        self._more: list[bytes] = []
+        """What follows ``_buffer`` within one line, put together only at its end."""
+        self._line_size = 0
         self._data: list[bytes] = []
         self._size = 0
         self._skip_lf = False
@@ -32,7 +35,12 @@ class SseDecoder:
         if self._skip_lf and data:
             data = data.removeprefix(b"\n")
             self._skip_lf = False
-        buffer = self._buffer + data if self._buffer else data
+        if self._buffer:
+            if b"\n" not in data and b"\r" not in data:
+                return self._within_a_line(data)
+            data = b"".join((self._buffer, *self._more, data))
+            self._more.clear()
+        buffer = data
         if len(buffer) + self._size > MAX_EVENT_BYTES:
             self._check_size(buffer)
         if b"\r" in buffer:
@@ -55,11 +63,21 @@ class SseDecoder:
         self._lines(lines, events)
         return events
 
+    def _within_a_line(self, data: bytes) -> list[bytes]:
+        """Nothing of a long line is looked at twice: that would take seconds for the longest."""
+        if not self._more:
+            self._line_size = len(self._buffer)
+        self._more.append(data)
+        self._line_size += len(data)
+        if self._line_size + self._size > MAX_EVENT_BYTES:
+            raise EventTooLarge(f"an event of more than {MAX_EVENT_BYTES} bytes")
+        return []
+
     def close(self) -> list[bytes]:
         """The last event, when the stream ended without the blank line after it."""
         events: list[bytes] = []
         if self._buffer:
-            last = self._buffer
+            last = b"".join((self._buffer, *self._more))
             self._line(last if self._started else last.removeprefix(BYTE_ORDER_MARK), events)
             self._buffer = b""
         self._line(b"", events)

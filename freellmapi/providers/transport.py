@@ -25,7 +25,10 @@ from freellmapi.core.errors import ErrorKind, UpstreamError
 from freellmapi.providers.origins import Origin, Pool, Proxies
 
 READ_BYTES = 65_536
-MAX_HEAD_BYTES = 256 * 1024
+MAX_HEAD_BYTES = 64 * 1024
+"""The parser takes half a microsecond for each of them."""
+TURN_BYTES = 512 * 1024
+"""Bytes after which others have their turn, when more is always there at once."""
 MAX_BODY_BYTES = 64 * 1024 * 1024
 GONE = "the client has left"
 USER_AGENT = f"freellmapi/{__version__}"
@@ -87,7 +90,17 @@ def _mapped(exc: Exception, cancel: Cancellation) -> UpstreamError:
 class Response:
     """An answer whose head has arrived; the body is read as it comes. Close it."""
 
-    __slots__ = ("_cancel", "_clock", "_inflate", "_parser", "_pool", "_sock", "headers", "status")
+    __slots__ = (
+        "_cancel",
+        "_clock",
+        "_inflate",
+        "_parser",
+        "_pool",
+        "_sock",
+        "_taken",
+        "headers",
+        "status",
+    )
 
     def __init__(
         self, sock: Any, pool: Pool, parser: _Parser, clock: Clock, cancel: Cancellation
@@ -97,6 +110,8 @@ class Response:
         self._parser = parser
         self._clock = clock
         self._cancel = cancel
+        self._taken = 0
+        """Bytes since others had a turn for sure."""
         self.status: int = parser.get_code()
         self.headers: dict[str, str] = {name.lower(): value for name, value in parser.items()}
         encoding = self.headers.get("content-encoding", "").lower()
@@ -129,6 +144,11 @@ class Response:
         # A timeout of 0 would mean a socket that never waits.
         self._sock.settimeout(max(timeout, 0.001))
         received = self._sock.recv(READ_BYTES)
+        self._taken += len(received)
+        if self._taken > TURN_BYTES:
+            self._taken = 0
+            # With 0 gevent would not look who has come.
+            self._clock.sleep(0.0005)
         try:
             self._parser.feed(received)
         except HTTPParseError as exc:

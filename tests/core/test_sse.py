@@ -86,3 +86,23 @@ def test_an_event_without_an_end_is_refused(line: bytes) -> None:
 def test_many_events_in_one_packet_are_no_event_too_large() -> None:
     count = sse.MAX_EVENT_BYTES // len(LINE) + 100
     assert len(SseDecoder().feed((LINE + b"\n") * count)) == count
+
+
+def test_a_long_line_comes_whole_however_often_it_was_interrupted() -> None:
+    decoder = SseDecoder()
+    pieces = [b"data: a", b"b" * 10, b"", b"c" * 10, b"\r", b"\ndata: d", b"e\n\ndata: f"]
+    events = [event for piece in pieces for event in decoder.feed(piece)]
+    assert events == [b"a" + b"b" * 10 + b"c" * 10 + b"\nde"]
+    assert decoder.feed(b"g") == []
+    assert decoder.close() == [b"fg"]
+
+
+def test_a_line_without_end_is_given_up_in_its_middle() -> None:
+    decoder = SseDecoder()
+    decoder.feed(b"data: ")
+    fed = 0
+    with pytest.raises(EventTooLarge):
+        for _ in range(100):
+            decoder.feed(b"x" * 1024 * 1024)
+            fed += 1
+    assert fed <= sse.MAX_EVENT_BYTES // (1024 * 1024)

@@ -7,8 +7,12 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.crashes import VICTIMS, crashes
+from tests.fakes import postgres
 
-pytestmark = pytest.mark.e2e
+pytestmark = [
+    pytest.mark.e2e,
+    pytest.mark.skipif(postgres.is_asked_for(), reason="of SQLite's file"),
+]
 
 
 def test_a_kill_at_any_moment_loses_nothing(tmp_path: Path) -> None:
