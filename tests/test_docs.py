@@ -31,6 +31,7 @@ PAGES = (
     "docs/metrics.md",
     "docs/deployment.md",
     "docs/raspberry-pi.md",
+    "docs/reliability.md",
 )
 
 
