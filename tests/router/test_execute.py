@@ -421,7 +421,7 @@ def test_a_client_that_leaves_ends_the_call_and_benches_nothing(
     gevent.sleep(0.001)
 
     assert trail(outcome) == [("alpha", K.CLIENT_GONE)]
-    assert street.alpha.wait_client_gone(1)
+    assert street.alpha.wait_client_gone(10)
     assert not street.beta.requests
     assert not lab.cooldowns.entries()
 
