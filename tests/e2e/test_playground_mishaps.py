@@ -40,7 +40,7 @@ def server(
 ) -> Iterator[Server]:
     urls = {"google": fakes[0].base_url, "groq": fakes[1].base_url}
     keys = [("google", "of-google"), ("groq", "of-groq")]
-    text = config(urls, keys=keys, stream_recovery="error")
+    text = config(urls, keys=keys, stream_recovery="error", probe_interval=0)
     with Server(tmp_path_factory.mktemp("mishaps"), text) as server:
         server.cli("admin", "create", "ada", "--password-stdin", stdin=f"{PASSWORD}\n")
         yield server

@@ -108,7 +108,7 @@ def server(
     folder = tmp_path_factory.mktemp("playground")
     keys = [("google", "of-google"), ("groq", "of-groq")]
     more = TOOL_USER.format(url=fakes[0].base_url)
-    text = config(urls, keys=keys, more=more, stream_recovery="error")
+    text = config(urls, keys=keys, more=more, stream_recovery="error", probe_interval=0)
     with Server(folder, text) as server:
         server.cli("admin", "create", "ada", "--password-stdin", stdin=f"{PASSWORD}\n")
         yield server
