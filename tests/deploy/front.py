@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta, timezone
@@ -9,6 +10,7 @@ from ipaddress import ip_address
 from pathlib import Path
 from types import TracebackType
 
+import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
@@ -43,6 +45,8 @@ class Front:
     def __init__(
         self, folder: Path, upstreams: Sequence[int], changes: Mapping[str, str] | None = None
     ) -> None:
+        if shutil.which("nginx") is None:
+            pytest.skip("nginx is not installed")
         self.folder = folder
         self.certificate = folder / "freellmapi.crt"
         self.port, self.plain_port = free_port(), free_port()

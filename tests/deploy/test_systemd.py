@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -15,6 +16,10 @@ import pytest
 import requests
 
 from tests.e2e.server import CLOCK, ENCRYPTION_KEY, PATIENCE, ROOT, free_port
+
+pytestmark = pytest.mark.skipif(
+    shutil.which("systemd-socket-activate") is None, reason="systemd is not installed"
+)
 
 UNITS = ROOT / "deploy" / "systemd"
 SERVICES = ("freellmapi.service", "freellmapi-backup.service")

@@ -20,6 +20,7 @@ from typing import Any
 from urllib.parse import quote
 
 import psycopg
+import pytest
 
 from freellmapi.storage.db import Database
 
@@ -40,6 +41,8 @@ class Cluster:
     """One server process and its databases."""
 
     def __init__(self) -> None:
+        if not is_installed():
+            pytest.skip("PostgreSQL's programs are not installed")
         self.folder = Path(tempfile.mkdtemp(prefix="pg-"))
         self._data = self.folder / "data"
         self._made: set[str] = set()

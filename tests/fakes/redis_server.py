@@ -10,6 +10,7 @@ import tempfile
 from functools import lru_cache
 from pathlib import Path
 
+import pytest
 import redis
 
 from freellmapi.core.clock import SystemClock
@@ -22,6 +23,8 @@ class RedisServer:
     """``redis-server`` on a socket in a folder of its own; it keeps nothing on disk."""
 
     def __init__(self) -> None:
+        if shutil.which("redis-server") is None:
+            pytest.skip("redis-server is not installed")
         # The path of a socket may have no more than about a hundred characters.
         self._folder = Path(tempfile.mkdtemp(prefix="redis-"))
         self._socket = self._folder / "s"
