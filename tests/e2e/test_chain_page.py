@@ -211,6 +211,13 @@ def test_what_was_measured_is_shown(person: Person, server: Server) -> None:
     expect(row.locator(".speed")).to_contain_text("tok/s")
     expect(row.locator(".success")).to_contain_text("100")
     expect(row.locator(".left")).to_contain_text("today")
+    for column, widest in (
+        (".left", "99.9 K tok a month"),
+        (".speed", "1,870 tok/s"),
+        (".success", "99.9 %"),
+    ):
+        cut = "(at, said) => { at.textContent = said; return at.scrollWidth > at.clientWidth; }"
+        assert not row.locator(column).evaluate(cut, widest), column
 
 
 def test_a_preset_orders_at_once_and_is_taken_back(person: Person, server: Server) -> None:
