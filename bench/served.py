@@ -19,6 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -30,15 +31,35 @@ from gunicorn.config import Config
 from gunicorn.glogging import Logger
 
 from bench.load import Shape, Target
-from bench.subjects import CONFIG
+from bench.subjects import always_refusing, configured
 from freellmapi.app import build_services, create_app
 from freellmapi.log import log_config
 from freellmapi.settings import Settings
 from freellmapi.worker import Worker
 
-WARM_UP = 20
-SHAPES = {"empty": Shape(), "small": Shape(), "burst": Shape(tokens=100)}
-END = {"empty": b"}", "small": b"}", "burst": b"\r\n0\r\n\r\n"}
+STREAMED = b"\r\n0\r\n\r\n"
+WAIT = 3_600
+"""Seconds for which the refusing model asks: longer than any run."""
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """What is asked for, how its answer ends, and how often it is asked for uncounted."""
+
+    shape: Shape
+    end: bytes = b"}"
+    warm_up: int = 20
+
+
+CASES = {
+    "empty": Case(Shape()),
+    "small": Case(Shape()),
+    "failover": Case(Shape(chain=always_refusing)),
+    "large": Case(Shape(prompt_kib=1024, answer_kib=200), warm_up=5),
+    "burst": Case(Shape(tokens=100), STREAMED),
+    # So far apart that each chunk is read alone, slow as valgrind is.
+    "paced": Case(Shape(tokens=40, every_ms=40), STREAMED, warm_up=2),
+}
 
 
 def empty() -> Flask:
@@ -55,7 +76,7 @@ def empty() -> Flask:
 def gateway(folder: Path, port: int) -> tuple[Flask, str]:
     """The gateway and a token for it; nothing runs in its background."""
     config = folder / "bench.toml"
-    config.write_text(CONFIG.format(port=port, refusing=""))
+    config.write_text(configured(port, 1, WAIT))
     environ = {
         "ENCRYPTION_KEY": secrets.token_hex(32),
         "FREELLMAPI_DATA_DIR": str(folder),
@@ -94,7 +115,7 @@ def ask(sock: socket.socket, request: bytes, end: bytes) -> bytes:
 class Client:
     """One client with one connection; its requests are made before, so as not to count."""
 
-    def __init__(self, case: str, token: str, made: Any) -> None:
+    def __init__(self, case: Case, token: str, made: Any) -> None:
         self._case = case
         self._target = Target(0, token, "auto")
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -105,21 +126,22 @@ class Client:
         gevent.spawn(partial(made.handle, self._listener, ours, address))
 
     def requests(self, count: int) -> list[bytes]:
-        shape = SHAPES[self._case]
+        shape = self._case.shape
         return [self._target.request(shape.body("auto", number)) for number in range(count)]
 
     def ask(self, requests: list[bytes]) -> None:
         for each in requests:
-            answer = ask(self._sock, each, END[self._case])
+            answer = ask(self._sock, each, self._case.end)
             if not answer.startswith(b"HTTP/1.1 200"):
                 raise RuntimeError(answer.decode(errors="replace"))
 
 
-def main(case: str, count: int, port: int) -> None:
-    with tempfile.TemporaryDirectory() as name:
-        app, token = (empty(), "none") if case == "empty" else gateway(Path(name), port)
+def main(name: str, count: int, port: int) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        app, token = (empty(), "none") if name == "empty" else gateway(Path(folder), port)
+        case = CASES[name]
         client = Client(case, token, worker(app))
-        client.ask(client.requests(WARM_UP))
+        client.ask(client.requests(case.warm_up))
         requests = client.requests(count)
         instrument("on")
         client.ask(requests)

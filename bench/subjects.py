@@ -36,12 +36,18 @@ models = [{{ id = "small", context = 10000000, tools = true }}]
 
 [[providers]]
 id = "bench429"
-base_url = "http://127.0.0.1:{port}/429/v1"
+base_url = "http://127.0.0.1:{port}/429/{wait}/v1"
 key = "none"
 models = [
 {refusing}
 ]
 """
+
+
+def configured(upstream_port: int, refusing: int, wait: int) -> str:
+    """A configuration with so many models that refuse every call for ``wait`` seconds."""
+    models = ",\n".join(f'  {{ id = "m{n}", context = 10000000 }}' for n in range(refusing))
+    return CONFIG.format(port=upstream_port, refusing=models, wait=wait)
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,10 +138,7 @@ def _environ(data: Path, port: int, upstream_port: int) -> dict[str, str]:
     """Nothing of the user's own: no keys, no database, and no way off this machine."""
     data.mkdir()
     config = data / "bench.toml"
-    refusing = ",\n".join(
-        f'  {{ id = "m{n}", context = 10000000 }}' for n in range(REFUSING_MODELS + 1)
-    )
-    config.write_text(CONFIG.format(port=upstream_port, refusing=refusing))
+    config.write_text(configured(upstream_port, REFUSING_MODELS + 1, wait=1))
     nowhere = "http://127.0.0.1:9"
     blank: dict[str, str] = {name: "" for name in dotenv_values(ROOT / ".env")}
     return blank | {

@@ -2,8 +2,8 @@
 
 It never parses JSON. The prompt says what to answer: ``[[chunks=100 every=10]]`` (that
 many streamed tokens, so many ms apart; 0 sends all at once) or ``[[kib=200]]`` (a whole
-answer of that size). Below ``/429`` every call is refused. ``GET /counts`` tells what was
-served. Each token carries the monotonic time, in ns, at which it was written.
+answer of that size). Below ``/429/N`` every call is refused for N seconds. ``GET /counts``
+tells what was served. Each token carries the monotonic time, in ns, at which it was written.
 """
 
 from __future__ import annotations
@@ -66,9 +66,7 @@ def event(delta: dict[str, str] | None, finish: str | None = None) -> bytes:
 SMALL = completion(300)
 LARGE: dict[int, bytes] = {}
 ERROR = {"message": "Rate limit reached", "type": "rate_limit", "param": None, "code": None}
-REFUSED = respond(
-    "429 Too Many Requests", json.dumps({"error": ERROR}).encode(), "Retry-After: 1\r\n"
-)
+REFUSING = re.compile(rb"/429/(\d+)/")
 MODELS = respond("200 OK", b'{"object":"list","data":[{"id":"small","object":"model"}]}')
 START = (
     b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -117,9 +115,9 @@ class Connection(asyncio.Protocol):
             self._transport.write(respond("200 OK", counted) if self._url == b"/counts" else MODELS)
             return
         counts["requests"] += 1
-        if self._url.startswith(b"/429/"):
+        if refusing := REFUSING.match(self._url):
             counts["refused"] += 1
-            self._transport.write(REFUSED)
+            self._transport.write(refusal(int(refusing[1])))
             return
         body = b"".join(self._body)
         edges = body if len(body) <= 2 * EDGE else body[:EDGE] + body[-EDGE:]
@@ -151,6 +149,11 @@ class Connection(asyncio.Protocol):
         else:
             self._timer = None
             self._transport.write(END)
+
+
+def refusal(seconds: int) -> bytes:
+    body = json.dumps({"error": ERROR}).encode()
+    return respond("429 Too Many Requests", body, f"Retry-After: {seconds}\r\n")
 
 
 def whole(kib: int) -> bytes:

@@ -53,7 +53,7 @@ def test_a_large_body_goes_both_ways(provider: tuple[Subject, Server]) -> None:
 def test_a_refusal_is_an_error_and_not_an_answer(provider: tuple[Subject, Server]) -> None:
     target = provider[0].target
     before = refusals(target)
-    refused = Target(target.port, "k", "m", path="/429/v1/chat/completions")
+    refused = Target(target.port, "k", "m", path="/429/1/v1/chat/completions")
     tally = put(refused, Shape(), count=3)
     assert tally.ok == 0
     assert sum(tally.errors.values()) == 3
