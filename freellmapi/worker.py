@@ -1,5 +1,5 @@
-"""The gunicorn worker: gevent's, except that idle connections do not delay a stop, and that
-what the application refuses to start with is one sentence.
+"""The gunicorn worker: gevent's, except that idle connections do not delay a stop, that what
+the application refuses to start with is one sentence, and that clients have their time.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from typing import Any
 import gevent
 from gevent.timeout import Timeout
 
+from freellmapi.arrival import BODY_TIME, VANISHED, arriving, notice_the_vanished
 from freellmapi.core.errors import SettingsError
 from freellmapi.lean_worker import LeanWorker
 
@@ -24,6 +25,9 @@ class Worker(LeanWorker):
     gunicorn's own waits for every open connection, so that one browser with a kept-alive
     connection makes each restart last the whole ``graceful_timeout``.
     """
+
+    body_time = BODY_TIME
+    vanished = VANISHED
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -43,6 +47,18 @@ class Worker(LeanWorker):
             sys.exit(_REFUSED if self.age <= self.cfg.workers else _BOOT_ERROR)
         finally:
             gc.enable()
+
+    def init_process(self) -> None:
+        notice_the_vanished(self.sockets, self.vanished)
+        super().init_process()
+
+    def handle_request(self, listener_name: Any, req: Any, sock: Any, addr: Any) -> None:
+        connection = arriving(req, self.body_time)
+        connection.begin_body()
+        try:
+            super().handle_request(listener_name, req, sock, addr)
+        finally:
+            connection.end_body()
 
     def timeout_ctx(self) -> _IdleWait:
         """Around the wait for a connection's next request: ends silently at ``keepalive``."""

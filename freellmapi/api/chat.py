@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import gevent
 from flask import Blueprint, Response, g, request
-from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge, RequestTimeout
+from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge
 
 from freellmapi.api import render
 from freellmapi.api.departure import Departure
@@ -18,8 +17,6 @@ from freellmapi.services import Services, services
 
 MAX_BODY = 25 * 1024 * 1024
 """Bytes that a body of unstated length is taken for."""
-BODY_TIMEOUT = 120.0
-"""Seconds in which a large body has to arrive."""
 
 
 def chat_completions() -> Response:
@@ -49,15 +46,10 @@ def _answer(parts: Services, chat: ChatRequest, visit: Visit) -> Response:
 
 
 def _chat(parts: Services, is_large: bool) -> ChatRequest:
-    """What the body asks for. A large one has its time to arrive, and others go on meanwhile."""
-    headers = request.headers
+    """What the body asks for. Others go on while a large one is read."""
+    headers, data = request.headers, _body()
     if not is_large:
-        return chat_request(parse_json(_body()), headers)
-    try:
-        with gevent.Timeout(BODY_TIMEOUT):
-            data = _body()
-    except gevent.Timeout as exc:
-        raise RequestTimeout from exc
+        return chat_request(parse_json(data), headers)
     return parts.off_hub(lambda: chat_request(parse_json(data), headers))
 
 

@@ -8,7 +8,14 @@ from typing import Any
 import orjson
 from werkzeug.datastructures import Headers
 
-from freellmapi.api.depth import MAX_DEPTH, is_suspect, is_too_deep
+from freellmapi.api.depth import (
+    FEW,
+    MAX_DEPTH,
+    MAX_VALUES,
+    has_too_many_values,
+    is_suspect,
+    is_too_deep,
+)
 from freellmapi.api.messages import Json, bad, messages_of
 from freellmapi.api.tools import tool_choice_of, tools_of
 from freellmapi.core.chat import ChatRequest, Need
@@ -62,6 +69,12 @@ _TAKEN = (
 
 def parse_json(data: bytes) -> Json:
     """The JSON object of a request body, or a 400 that says where it ends to be JSON."""
+    if len(data) > FEW and has_too_many_values(data):
+        raise GatewayError(
+            400,
+            f"The request body is made of over {MAX_VALUES:,} values, which is more than is read.",
+            code="too_many_values",
+        )
     try:
         body = orjson.loads(data)
     except orjson.JSONDecodeError as exc:

@@ -1,0 +1,78 @@
+"""Bodies that drip, on real sockets; time is the test's."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+
+import pytest
+from werkzeug.exceptions import RequestTimeout
+
+from freellmapi.arrival import Arriving, notice_the_vanished
+from freellmapi.core.clock import SystemClock
+from tests.fakes.clock import FrozenClock
+
+
+@pytest.fixture
+def pair() -> Iterator[tuple[socket.socket, socket.socket]]:
+    ours, theirs = socket.socketpair()
+    yield ours, theirs
+    ours.close()
+    theirs.close()
+
+
+def test_a_body_that_drips_has_its_time_as_a_whole(
+    pair: tuple[socket.socket, socket.socket],
+) -> None:
+    clock = FrozenClock()
+    connection = Arriving(pair[0], clock, 120)
+    connection.begin_body()
+    for _ in range(3):
+        pair[1].sendall(b"x")
+        assert connection.recv(10) == b"x"
+        clock.advance(50)
+    with pytest.raises(RequestTimeout):
+        connection.recv(10)
+    assert connection.recv(10) == b"", "what comes late is no next request"
+
+
+def test_a_body_of_which_nothing_comes_is_given_up(
+    pair: tuple[socket.socket, socket.socket],
+) -> None:
+    connection = Arriving(pair[0], SystemClock(), 0.05)
+    connection.begin_body()
+    with pytest.raises(RequestTimeout):
+        connection.recv(10)
+
+
+def test_each_body_on_a_connection_has_its_own_time(
+    pair: tuple[socket.socket, socket.socket],
+) -> None:
+    clock = FrozenClock()
+    connection = Arriving(pair[0], clock, 120)
+    for _ in range(3):
+        pair[1].sendall(b"head")
+        assert connection.recv(10) == b"head"
+        connection.begin_body()
+        pair[1].sendall(b"body")
+        assert connection.recv(10) == b"body"
+        connection.end_body()
+        clock.advance(100)
+    assert pair[0].gettimeout() is None
+
+
+@pytest.mark.parametrize("family", [socket.AF_INET, socket.AF_INET6])
+def test_accepted_connections_inherit_the_patience(family: socket.AddressFamily) -> None:
+    with socket.create_server(("", 0), family=family) as listener:
+        notice_the_vanished([listener], 60)
+        with socket.create_connection(("localhost", listener.getsockname()[1])):
+            accepted, _ = listener.accept()
+            with accepted:
+                assert accepted.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+                assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 30
+                assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 60_000
+
+
+def test_listeners_of_other_kinds_are_left_alone() -> None:
+    with socket.socket(socket.AF_UNIX) as listener:
+        notice_the_vanished([listener], 60)
