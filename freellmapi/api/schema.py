@@ -71,7 +71,7 @@ def parse_json(data: bytes) -> Json:
     """The JSON object of a request body, or a 400 that says where it ends to be JSON."""
     if len(data) > FEW and has_too_many_values(data):
         raise GatewayError(
-            400,
+            413,
             f"The request body is made of over {MAX_VALUES:,} values, which is more than is read.",
             code="too_many_values",
         )

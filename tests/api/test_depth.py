@@ -45,7 +45,7 @@ def test_only_what_stands_outside_of_strings_counts(value: object, step: int, pl
 def test_a_body_made_of_too_many_values_is_refused(data: bytes) -> None:
     with pytest.raises(GatewayError) as refused:
         parse_json(data)
-    assert (refused.value.status, refused.value.code) == (400, "too_many_values")
+    assert (refused.value.status, refused.value.code) == (413, "too_many_values")
 
 
 def test_long_texts_and_long_conversations_are_taken() -> None:
