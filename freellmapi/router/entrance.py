@@ -12,6 +12,9 @@ LARGE = 256 * 1024
 ROOM = 100 * 1024 * 1024
 """Bytes of large bodies that may be inside at once: four of the largest. Each is there about
 three times while it is parsed and sent on."""
+SHARE = 2
+"""How many times as much as is left one client may have of it: three of the largest, so that
+there is room for another one's."""
 COME_BACK = 1.0
 """Seconds after which who was refused may try again."""
 
@@ -24,6 +27,8 @@ class Entrance:
         """Requests of one client token at the same time."""
         self._room = room
         self._inside: dict[int | None, int] = {}
+        self._large: dict[int | None, int] = {}
+        """Bytes of large bodies by client token."""
 
     def enter(self, token_id: int | None, length: int) -> Visit:
         """A request with a body of so many bytes; 429 or 503 when there is no room for it."""
@@ -37,7 +42,7 @@ class Entrance:
                 retry_after=COME_BACK,
             )
         size = length if length >= LARGE else 0
-        if size > self._room:
+        if size and not self._has_room(token_id, size):
             raise GatewayError(
                 503,
                 "Too many large requests are being served; try again in a moment.",
@@ -46,16 +51,25 @@ class Entrance:
                 retry_after=COME_BACK,
             )
         self._inside[token_id] = inside + 1
-        self._room -= size
+        if size:
+            self._room -= size
+            self._large[token_id] = self._large.get(token_id, 0) + size
         return Visit(self, token_id, size)
 
+    def _has_room(self, token_id: int | None, size: int) -> bool:
+        held = self._large.get(token_id, 0)
+        return size <= self._room and held + size <= SHARE * self._room
+
     def leave(self, token_id: int | None, size: int) -> None:
-        self._room += size
+        if size:
+            self._room += size
+            self._large[token_id] -= size
         inside = self._inside[token_id] - 1
         if inside:
             self._inside[token_id] = inside
         else:
             del self._inside[token_id]
+            self._large.pop(token_id, None)
 
 
 class Visit:

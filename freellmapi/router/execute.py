@@ -15,11 +15,12 @@ from freellmapi.router.call import Tools
 from freellmapi.router.continuation import requests_for_the_rest
 from freellmapi.router.hedge import rivals
 from freellmapi.router.lookahead import Lookahead
+from freellmapi.router.places import Booked
 from freellmapi.router.plan import capped, cost
 from freellmapi.router.race import Race, Start
 from freellmapi.router.retry import pause_before_retry
 from freellmapi.router.settings import RouterSettings
-from freellmapi.router.waiting import Booked, wait_until
+from freellmapi.router.waiting import wait_until
 
 SILENT = frozenset({ErrorKind.TIMEOUT, ErrorKind.UNREACHABLE})
 """Failures after which the provider's other models wait until everybody else was asked."""

@@ -23,6 +23,7 @@ from freellmapi.router.health import Health
 from freellmapi.router.ledger import Headroom
 from freellmapi.router.line import Line
 from freellmapi.router.measurements import Measurements
+from freellmapi.router.places import Places
 from freellmapi.router.plan import Picture, plan
 from freellmapi.router.preferences import Preferences
 from freellmapi.router.quota import Meter
@@ -74,6 +75,7 @@ class Gateway:
         self.windows: dict[str, int] = {}
         """Model ref -> context window learned from a refusal, in tokens."""
         self._line = Line()
+        self._places = Places(tools.ledger, tools.clock)
         self.meter = Meter(self.picture)
         self.traffic = Traffic()
         self._requests = requests
@@ -99,7 +101,7 @@ class Gateway:
                 loyal=wanted.named or preference.stuck,
             )
             try:
-                outcome = self._patiently(chat, wanted, execution, cancel)
+                outcome = self._patiently(chat, caller.token_id, wanted, execution, cancel)
             finally:
                 # Who was asked in vain belongs in the row of a failure most of all.
                 record.outcome = execution.outcome
@@ -116,10 +118,15 @@ class Gateway:
         return replace(outcome, stream=self._served(chat, wanted, execution, record, session))
 
     def _patiently(
-        self, chat: ChatRequest, wanted: Wanted, execution: Execution, cancel: Cancellation
+        self,
+        chat: ChatRequest,
+        client: int | None,
+        wanted: Wanted,
+        execution: Execution,
+        cancel: Cancellation,
     ) -> Outcome:
         """Run, and while only time is wanting, wait for a slot and run again."""
-        clock, ledger = self.tools.clock, self.tools.ledger
+        clock, places, cost = self.tools.clock, self._places, execution.cost
         max_wait = self.configuration.snapshot.settings.max_wait
         give_up = clock.monotonic() + (max_wait if chat.max_wait is None else chat.max_wait)
         decided = self.plan(chat, wanted)
@@ -128,7 +135,7 @@ class Gateway:
             now = clock.now()
             latest = now + give_up - clock.monotonic()
             wait = (
-                next_slot(decided.skipped, outcome.standing, ledger, execution.cost, now, latest)
+                next_slot(decided.skipped, outcome.standing, places, client, cost, now, latest)
                 if execution.may_go_on
                 else None
             )
@@ -136,7 +143,7 @@ class Gateway:
                 raise self._failure(chat, outcome, decided, cancel)
             self.traffic.waiting += 1
             try:
-                booked = wait_for(wait, self._line, execution.cost, ledger, clock, cancel)
+                booked = wait_for(wait, self._line, places, client, cost, clock, cancel)
             finally:
                 self.traffic.waiting -= 1
             decided = self.plan(chat, wanted)

@@ -1,4 +1,4 @@
-"""The line before calls under way: when one ends, who came first goes first."""
+"""The line before calls under way: when one ends, whose turn it is goes first."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from freellmapi.core.cancel import Cancellation
 from freellmapi.core.clock import Clock
 from freellmapi.core.route import Candidate, Reservation
 from freellmapi.router.ledger import Ledger
+from freellmapi.router.turns import Waiter, join, round_of
 
 LOOK = 0.02
 """Seconds to the next look of who is first in a line, whose turn may come at any time."""
@@ -23,10 +24,10 @@ class Line:
     """
 
     def __init__(self) -> None:
-        self._waiting: dict[str, list[object]] = {}
-        """Name of a bucket -> who waits for it, first come first."""
+        self._waiting: dict[str, list[Waiter]] = {}
+        """Name of a bucket -> who waits for it, in turn."""
 
-    def is_free(self, candidate: Candidate, who: object = None) -> bool:
+    def is_free(self, candidate: Candidate, who: Waiter | None = None) -> bool:
         """Whether nobody is before ``who`` in waiting for this candidate."""
         if not self._waiting:
             return True
@@ -36,6 +37,7 @@ class Line:
     def slot(
         self,
         candidates: Sequence[Candidate],
+        client: int | None,
         cost: Callable[[Candidate], int],
         ledger: Ledger,
         clock: Clock,
@@ -43,7 +45,7 @@ class Line:
         cancel: Cancellation,
     ) -> tuple[Candidate, Reservation] | None:
         """The first of them that has room when it is our turn; None after ``until``."""
-        who = object()
+        who = Waiter(client)
         # A wall clock that is set meanwhile must not make the wait longer.
         end = clock.monotonic() + until - clock.now()
         self._join(who, candidates)
@@ -59,11 +61,14 @@ class Line:
         finally:
             self._leave(who)
 
-    def _join(self, who: object, candidates: Sequence[Candidate]) -> None:
-        for name in {name for candidate in candidates for name in _names(candidate)}:
-            self._waiting.setdefault(name, []).append(who)
+    def _join(self, who: Waiter, candidates: Sequence[Candidate]) -> None:
+        names = {name for candidate in candidates for name in _names(candidate)}
+        lines = [self._waiting.setdefault(name, []) for name in names]
+        who.round = round_of(who.client, lines)
+        for line in lines:
+            join(line, who)
 
-    def _leave(self, who: object) -> None:
+    def _leave(self, who: Waiter) -> None:
         self._waiting = {
             name: rest
             for name, line in self._waiting.items()

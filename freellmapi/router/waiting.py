@@ -1,4 +1,4 @@
-"""Waiting a bounded time for a slot, first come first served."""
+"""Waiting a bounded time for a slot, clients in turn."""
 
 from __future__ import annotations
 
@@ -8,30 +8,20 @@ from dataclasses import dataclass
 from freellmapi.core.cancel import Cancellation
 from freellmapi.core.clock import Clock
 from freellmapi.core.errors import POLICY, ErrorKind
-from freellmapi.core.route import Attempt, Candidate, Reservation, Skipped
-from freellmapi.router.ledger import Ledger
+from freellmapi.core.route import Attempt, Candidate, Skipped
 from freellmapi.router.line import Line
+from freellmapi.router.places import NAP, Booked, Place, Places
 
-NAP = 0.25
-"""Seconds after which a waiting request looks whether its client is still there."""
 SOON = 0.05
 """Seconds to the next look at a candidate whose wait is over."""
 
 
 @dataclass(frozen=True, slots=True)
-class Booked:
-    """A slot that is held from a future time on."""
-
-    candidate: Candidate
-    reservation: Reservation
-
-
-@dataclass(frozen=True, slots=True)
 class Wait:
-    """Until when to wait (epoch seconds), and the slot that is held there, if one is."""
+    """Until when to wait at most (epoch seconds), and for which place if it is for one."""
 
     until: float
-    booked: Booked | None = None
+    place: Place | None = None
     in_line: tuple[Candidate, ...] = ()
     """Candidates with too many calls under way: wait for one of them to end instead."""
 
@@ -39,7 +29,8 @@ class Wait:
 def next_slot(
     skipped: Iterable[Skipped],
     attempts: Iterable[Attempt],
-    ledger: Ledger,
+    places: Places,
+    client: int | None,
     cost: Callable[[Candidate], int],
     now: float,
     latest: float,
@@ -56,7 +47,9 @@ def next_slot(
     capped = [(s.until, s.candidate) for s in timed if s.kind is None and s.until and s.candidate]
     at = min([*stated, *(until for until, _ in capped)], default=None)
     if at is None or max(at, now + SOON) > latest:
-        return None
+        taken = (places.take_over(c, cost(c), client, now, latest) for _, c in capped)
+        place = next((place for place in taken if place is not None), None)
+        return None if place is None else Wait(latest, place)
     in_line = tuple(candidate for until, candidate in capped if until <= now)
     if in_line:
         # What opens meanwhile is worth another look at all candidates.
@@ -64,10 +57,10 @@ def next_slot(
         return Wait(min([*ends, *(w for w in stated if w > now), latest]), in_line=in_line)
     if at not in stated:
         candidate = min(capped, key=lambda found: found[0])[1]
-        reservation = ledger.book(candidate.buckets, cost(candidate), now, latest)
-        if reservation is not None:
-            return Wait(reservation.at, Booked(candidate, reservation))
-        if ledger.opens_at(candidate.buckets, cost(candidate), now) > latest:
+        place = places.book(candidate, cost(candidate), client, now, latest)
+        if place is not None:
+            return Wait(latest, place)
+        if places.ledger.opens_at(candidate.buckets, cost(candidate), now) > latest:
             # Somebody took the last place while we asked; what is left is to be seen anew.
             return Wait(now + SOON)
     return Wait(max(at, now + SOON))
@@ -76,16 +69,19 @@ def next_slot(
 def wait_for(
     wait: Wait,
     line: Line,
+    places: Places,
+    client: int | None,
     cost: Callable[[Candidate], int],
-    ledger: Ledger,
     clock: Clock,
     cancel: Cancellation,
 ) -> Booked | None:
     """Wait it out; the slot that is held then, if one is."""
+    if wait.place is not None:
+        return places.wait(wait.place, cancel)
     if not wait.in_line:
         wait_until(clock, wait.until, cancel)
-        return wait.booked
-    found = line.slot(wait.in_line, cost, ledger, clock, wait.until, cancel)
+        return None
+    found = line.slot(wait.in_line, client, cost, places.ledger, clock, wait.until, cancel)
     return None if found is None else Booked(*found)
 
 

@@ -41,7 +41,7 @@ def busy(name: str = "alpha", calls: int = 1) -> tuple[Candidate, MemoryLedger, 
 def waits(
     line: Line, clock: FrozenClock, ledger: MemoryLedger, *candidates: Candidate
 ) -> tuple[Candidate, Reservation] | None:
-    return line.slot(candidates, lambda _: 5, ledger, clock, clock.now() + 1, Cancellation())
+    return line.slot(candidates, None, lambda _: 5, ledger, clock, clock.now() + 1, Cancellation())
 
 
 def test_the_slot_of_a_call_that_ends_is_taken() -> None:
@@ -84,7 +84,7 @@ def test_it_is_left_when_the_client_leaves() -> None:
     line, cancel = Line(), Cancellation()
     clock = Meanwhile(cancel.cancel)
     began = clock.now()
-    assert line.slot([found], lambda _: 5, ledger, clock, began + 60, cancel) is None
+    assert line.slot([found], None, lambda _: 5, ledger, clock, began + 60, cancel) is None
     assert clock.now() - began < 1
     assert line.is_free(found)
 

@@ -10,6 +10,7 @@ from freellmapi.core.limits import Limits
 from freellmapi.core.route import Attempt, Candidate, Gate, Skipped
 from freellmapi.router.ledger import MemoryLedger
 from freellmapi.router.line import Line
+from freellmapi.router.places import Places
 from freellmapi.router.waiting import SOON, Wait, next_slot, wait_for, wait_until
 from tests.fakes.clock import FrozenClock
 from tests.router.conftest import candidate, model
@@ -40,7 +41,14 @@ def slot(
     ledger: MemoryLedger,
     max_wait: float = 15,
 ) -> Wait | None:
-    return next_slot(skipped, attempts, ledger, lambda _: 5, NOW, NOW + max_wait)
+    places = Places(ledger, FrozenClock())
+    return next_slot(skipped, attempts, places, None, lambda _: 5, NOW, NOW + max_wait)
+
+
+def held_at(wait: Wait) -> float:
+    assert wait.place is not None
+    assert wait.place.held is not None
+    return wait.place.held.reservation.at
 
 
 def test_a_slot_under_a_cap_is_booked() -> None:
@@ -48,10 +56,9 @@ def test_a_slot_under_a_cap_is_booked() -> None:
     found = full(ledger, NOW - 55)
     wait = slot([at_its_cap(found, ledger)], [], ledger)
     assert wait is not None
-    assert wait.booked is not None
-    assert wait.booked.candidate is found
-    assert NOW + 5 <= wait.until <= NOW + 8
-    assert wait.until == wait.booked.reservation.at
+    assert wait.place is not None
+    assert wait.place.candidate is found
+    assert NOW + 5 <= held_at(wait) <= NOW + 8
 
 
 def test_who_comes_later_waits_longer_or_is_told_so() -> None:
@@ -62,7 +69,7 @@ def test_who_comes_later_waits_longer_or_is_told_so() -> None:
     assert slot([at_its_cap(found, ledger)], [], ledger) is None
     second = slot([at_its_cap(found, ledger)], [], ledger, max_wait=100)
     assert second is not None
-    assert second.until > first.until + 59
+    assert held_at(second) > held_at(first) + 59
 
 
 def test_who_was_overtaken_at_the_last_place_does_not_wait_for_it() -> None:
@@ -70,7 +77,7 @@ def test_who_was_overtaken_at_the_last_place_does_not_wait_for_it() -> None:
     seen_by_both = at_its_cap(full(ledger, NOW - 55), ledger)
     first = slot([seen_by_both], [], ledger)
     assert first is not None
-    assert first.booked is not None
+    assert first.place is not None
     assert slot([seen_by_both], [], ledger) == Wait(NOW + SOON)
 
 
@@ -79,8 +86,8 @@ def test_the_soonest_key_is_chosen() -> None:
     soon, late = full(ledger, NOW - 58, key="2"), full(ledger, NOW - 50, key="1")
     wait = slot([at_its_cap(late, ledger), at_its_cap(soon, ledger)], [], ledger)
     assert wait is not None
-    assert wait.booked is not None
-    assert wait.booked.candidate.key_id == "2"
+    assert wait.place is not None
+    assert wait.place.candidate.key_id == "2"
 
 
 def test_a_stated_wait_is_waited_out() -> None:
@@ -111,7 +118,7 @@ def test_calls_under_way_are_waited_for_in_line() -> None:
     assert wait == Wait(NOW + 15, in_line=(found,))
     ledger.settle(held, None, spent=True)
     clock = FrozenClock()
-    booked = wait_for(wait, Line(), lambda _: 5, ledger, clock, Cancellation())
+    booked = wait_for(wait, Line(), Places(ledger, clock), None, lambda _: 5, clock, Cancellation())
     assert booked is not None
     assert booked.candidate is found
 
