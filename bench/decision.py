@@ -17,8 +17,9 @@ from freellmapi.core.errors import ErrorKind, UpstreamError
 from freellmapi.core.limits import Limits, Usage
 from freellmapi.core.route import Candidate
 from freellmapi.router.cooldowns import Cooldowns
+from freellmapi.router.judge import Picture
 from freellmapi.router.ledger import MemoryLedger
-from freellmapi.router.plan import Picture, plan, roughly
+from freellmapi.router.plan import plan, roughly
 from freellmapi.router.resolve import resolve
 from freellmapi.router.settings import RouterSettings
 from freellmapi.router.snapshot import LiveKey, Snapshot, merged_chain

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Protocol
@@ -73,6 +73,10 @@ class Skipped:
     """What it is benched for."""
     candidate: Candidate | None = field(default=None, repr=False)
     """None when a whole model was left out."""
+    own: bool = False
+    """Whether nothing but our own judgement benches it."""
+    others: int = 0
+    """How many more models were left out for which the listed ones stand."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,11 +87,13 @@ class RoutePlan:
     found: list[Skipped]
     """Who was left out so far."""
     judge_passed: Callable[[], None] = lambda: None
-    """Adds to ``found`` those of models that were passed by unlooked at."""
+    """Adds to ``found`` what there is to say of models that were passed by unlooked at."""
+    at_caps: Callable[[Sequence[Candidate]], list[Skipped]] = lambda candidates: []
+    """Which of these could be asked but for their caps, each as it was left out."""
 
     @property
     def skipped(self) -> list[Skipped]:
-        """Who was left out, and why."""
+        """Who was left out, and why; of those that are alike, the first to open."""
         self.judge_passed()
         return self.found
 

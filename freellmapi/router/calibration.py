@@ -40,6 +40,8 @@ class Calibration:
 
     def __init__(self) -> None:
         self._learned: dict[str, _Learned] = {}
+        self.version = 0
+        """How often anything was learned."""
 
     def factor(self, ref: str) -> float:
         """What an estimate of this model's prompt tokens is to be multiplied by."""
@@ -52,6 +54,7 @@ class Calibration:
         """A prompt of so many tokens, as estimated (without the factor) and as counted."""
         if estimated <= 0 or exact <= 0:
             return
+        self.version += 1
         learned = self._of(ref)
         # One absurd count, such as a template's, must not turn all others over.
         believed = estimated * _clamped(exact / estimated)
@@ -76,6 +79,7 @@ class Calibration:
         """An answer got so long though no maximum was stated."""
         if tokens <= 0:
             return
+        self.version += 1
         learned = self._of(ref)
         learned.outputs.append(tokens)
         ranked = sorted(learned.outputs)

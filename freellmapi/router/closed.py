@@ -1,96 +1,152 @@
 """Models that nobody can be asked for now: remembered, so that a plan passes them by at once.
 
 Judging a model costs microseconds a key; hundreds of models at their caps would cost each
-request milliseconds. What is remembered errs to one side only: it ends early, never late.
+request milliseconds. What is remembered is forgotten when anything that it was found by
+changes, and errs to one side only: it ends early, never late.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from freellmapi.core.catalog import Model
+from freellmapi.core.route import Skipped
+from freellmapi.router.filters import Narrowest
 
-LONGEST = 60.0
+LONGEST = 900.0
 """Seconds after which a model is judged anew, whatever was said of it."""
+Size = tuple[int, int | None]
+"""Of a request: tokens of its prompt, and the most that it asks for."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Leading:
-    """How many of the first of these models are closed, and for what."""
+class Shut:
+    """A model that nobody can be asked for, as it was found at ``since``."""
+
+    since: float
+    until: float
+    """When that may change by time alone (epoch seconds)."""
+    tokens: int
+    """What a call had to cost at the least for it to be so; 0: a call of any size."""
+    left_out: tuple[Skipped, ...]
+    """Its candidates, summed up."""
+
+    def holds(self, now: float) -> bool:
+        # A clock that is set back brings back a time of which nothing was said.
+        return self.since <= now < self.until
+
+
+@dataclass(slots=True)
+class Leading:
+    """How many of the first of these models are closed, and for what calls."""
 
     models: Sequence[Model]
     count: int
+    since: float
     until: float
-    tokens: int
+    size: Size | None
+    """Of the request for which they are; None: for any."""
+    calibrated: int
+    """How often the counting of tokens had changed by then."""
+    told: Sequence[Skipped] | None = None
+    """Who is left out of all of them, summed up once somebody has asked."""
+    narrowest: Narrowest | None = None
+    """What each of them can do, once somebody has asked."""
+
+    def holds(self, models: Sequence[Model], size: Size, calibrated: int, now: float) -> bool:
+        return (
+            self.models is models
+            and self.since <= now < self.until
+            and (
+                self.size is None
+                or (self.calibrated == calibrated and _is_as_large(size, self.size))
+            )
+        )
+
+
+def _is_as_large(size: Size, other: Size) -> bool:
+    """Whether such a call costs no less than the other, however a model counts."""
+    (prompt, most), (its_prompt, its_most) = size, other
+    if prompt < its_prompt:
+        return False
+    return most == its_most or (most is not None and its_most is not None and most >= its_most)
 
 
 class Closed:
-    """Refs of closed models, until when (epoch seconds), and for calls from what size on."""
+    """What is known of closed models, by ref."""
 
     def __init__(self) -> None:
-        self._closed: dict[str, tuple[float, int]] = {}
-        self._by_bucket: dict[str, set[str]] = {}
-        self._stamp: object = None
-        self._leading: _Leading | None = None
+        self._shut: dict[str, Shut] = {}
+        self._by_name: dict[str, set[str]] = {}
+        self._version: object = None
+        self._leading: Leading | None = None
 
-    def renew(self, stamp: object) -> None:
-        """Forget all when the ``stamp`` has changed since.
-
-        It stands for all that may open a model other than time and headroom:
-        configuration and benches.
-        """
-        if stamp != self._stamp:
-            self._closed.clear()
-            self._by_bucket.clear()
-            self._stamp = stamp
+    def renew(self, version: object, changed: Collection[str]) -> None:
+        """Forget all under another configuration, and what was found by ``changed`` benches."""
+        if version != self._version:
+            self._shut.clear()
+            self._by_name.clear()
+            self._version = version
             self._leading = None
+        for name in changed:
+            self.eased(name)
 
-    def is_closed(self, ref: str, tokens: int, now: float) -> bool:
-        """Whether nobody can be asked for so many tokens of this model."""
-        shut = self._closed.get(ref)
-        return shut is not None and shut[0] > now and shut[1] <= tokens
+    def shut(self, model: Model, cost: Callable[[Model], int], now: float) -> Shut | None:
+        """What is known of a model that is closed for a call of such a ``cost``."""
+        shut = self._shut.get(model.ref)
+        if shut is None or not shut.since <= now < shut.until:
+            return None
+        return shut if not shut.tokens or shut.tokens <= cost(model) else None
 
-    def leading(self, models: Sequence[Model], tokens: int, now: float) -> int:
-        """How many models at least, from the first on, are closed.
+    def leading(
+        self,
+        models: Sequence[Model],
+        size: Size,
+        cost: Callable[[Model], int],
+        calibrated: int,
+        now: float,
+    ) -> Leading | None:
+        """The models that are closed at least, from the first on; None: none of them.
 
-        The same sequence is mostly asked about again, so its answer is kept; it is too low
-        for a call that is larger than the one it was found for.
+        The same sequence is mostly asked about again, so its answer is kept.
         """
         kept = self._leading
-        if (
-            kept is not None
-            and kept.models is models
-            and kept.until > now
-            and kept.tokens <= tokens
-        ):
-            return kept.count
-        until, least, count = now + LONGEST, 0, 0
+        if kept is not None and kept.holds(models, size, calibrated, now):
+            return kept
+        until, any_size, count = now + LONGEST, True, 0
         for model in models:
-            shut = self._closed.get(model.ref)
-            if shut is None or shut[0] <= now or shut[1] > tokens:
+            shut = self.shut(model, cost, now)
+            if shut is None:
                 break
-            until, least, count = min(until, shut[0]), max(least, shut[1]), count + 1
-        self._leading = _Leading(models, count, until, least) if count else None
-        return count
+            until, any_size, count = min(until, shut.until), any_size and not shut.tokens, count + 1
+        found = Leading(models, count, now, until, None if any_size else size, calibrated)
+        self._leading = found if count else None
+        return self._leading
 
-    def close(
-        self, ref: str, tokens: int, until: float, buckets: Iterable[str], now: float
-    ) -> None:
-        """No key of this model has room for so many tokens before ``until``.
+    def left_out(self, models: Iterable[Model]) -> Iterator[Sequence[Skipped]]:
+        """What is known of those that are closed."""
+        return (shut.left_out for m in models if (shut := self._shut.get(m.ref)) is not None)
 
-        ``buckets`` are the names of all that must stay as they are for that to hold.
+    def close(self, model: Model, shut: Shut, names: Iterable[str]) -> None:
+        """No key of this model can be asked.
+
+        ``names`` are those of the buckets and benches that must stay as they are for that.
         """
-        self._closed[ref] = (min(until, now + LONGEST), tokens)
+        kept = self._shut.get(model.ref)
+        if kept is not None and kept.holds(shut.since) and 0 < kept.tokens < shut.tokens:
+            # What is known of smaller calls holds for larger ones too.
+            return
+        self._shut[model.ref] = shut
         self._leading = None
-        for name in buckets:
-            self._by_bucket.setdefault(name, set()).add(ref)
+        for name in names:
+            self._by_name.setdefault(name, set()).add(model.ref)
 
-    def eased(self, bucket: str) -> None:
-        """A bucket has more room than it had: what was closed by it may be open."""
-        refs = self._by_bucket.pop(bucket, None)
+    def eased(self, name: str) -> None:
+        """A bucket has more room than it had, or a bench has changed."""
+        refs = self._by_name.pop(name, None)
         if refs is None:
             return
         self._leading = None
         for ref in refs:
-            self._closed.pop(ref, None)
+            self._shut.pop(ref, None)

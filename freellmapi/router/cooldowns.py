@@ -50,8 +50,8 @@ class Cooldowns:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._entries: dict[str, BenchEntry] = {}
-        self.lifted = 0
-        """How many benches ended before their time."""
+        self.changed: set[str] = set()
+        """Scopes whose bench began, changed, was tried or ended. Who plans by them clears it."""
         self.on_change: Callable[[str, BenchEntry | None], None] = lambda name, entry: None
         """Told of every bench that begins, changes or is lifted (None)."""
 
@@ -73,19 +73,18 @@ class Cooldowns:
 
     def begin(self, candidate: Candidate) -> None:
         """A call starts: scopes whose bench has just ended are on trial until it ends."""
-        for entry in self._over(candidate):
+        for name, entry in self._named(candidate):
             if entry.own and entry.strikes > 1:
-                entry.on_trial = True
+                self._try(name, entry, True)
 
     def answers(self, candidate: Candidate) -> None:
         """A streamed answer has begun: ask it again, but remember what it did before."""
         now = self._clock.now()
         for name, entry in self._named(candidate):
-            entry.on_trial = False
+            self._try(name, entry, False)
             if entry.own and entry.until > now:
                 entry.until = now
-                self.on_change(name, entry)
-            self.lifted += entry.own
+                self._tell(name, entry)
 
     def succeeded(self, candidate: Candidate) -> None:
         """The candidate answered: our own benches it stands under are lifted.
@@ -97,13 +96,12 @@ class Cooldowns:
             entry = self._entries.get(name)
             if entry is not None and (entry.own or entry.until <= now):
                 del self._entries[name]
-                self.lifted += 1
-                self.on_change(name, None)
+                self._tell(name, None)
 
     def ended(self, candidate: Candidate) -> None:
         """The call ended without telling anything (the client left, a refused request)."""
-        for entry in self._over(candidate):
-            entry.on_trial = False
+        for name, entry in self._named(candidate):
+            self._try(name, entry, False)
 
     def failed(self, candidate: Candidate, error: UpstreamError) -> BenchEntry | None:
         """Bench what the failure speaks for; the entry in force, or None if nothing is benched."""
@@ -124,9 +122,7 @@ class Cooldowns:
         stated = not own and error.retry_after is not None and seconds < NEVER
         entry = BenchEntry(now + seconds, error.kind, reason, own, strikes, stated=stated)
         self._entries[name] = entry
-        if before is not None and entry.until < before.until:
-            self.lifted += 1
-        self.on_change(name, entry)
+        self._tell(name, entry)
         return entry
 
     def clear(self, name: str, kind: ErrorKind) -> None:
@@ -134,8 +130,7 @@ class Cooldowns:
         entry = self._entries.get(name)
         if entry is not None and entry.kind is kind:
             del self._entries[name]
-            self.lifted += 1
-            self.on_change(name, None)
+            self._tell(name, None)
 
     def take_over(self, name: str, entry: BenchEntry | None) -> None:
         """Bench as another worker has, or lift what it has lifted (None)."""
@@ -145,7 +140,11 @@ class Cooldowns:
         else:
             entry.on_trial = before is not None and before.on_trial
             self._entries[name] = entry
-        self.lifted += before is not None and (entry is None or entry.until < before.until)
+        self.changed.add(name)
+
+    def _tell(self, name: str, entry: BenchEntry | None) -> None:
+        self.changed.add(name)
+        self.on_change(name, entry)
 
     def entries(self) -> dict[str, BenchEntry]:
         return dict(self._entries)
@@ -156,12 +155,13 @@ class Cooldowns:
         for name in [n for n, e in self._entries.items() if e.until < limit]:
             del self._entries[name]
 
-    def _over(self, candidate: Candidate) -> Iterator[BenchEntry]:
-        """The benches that the candidate stands or stood under."""
-        return (entry for _, entry in self._named(candidate))
+    def _try(self, name: str, entry: BenchEntry, on_trial: bool) -> None:
+        if entry.on_trial is not on_trial:
+            entry.on_trial = on_trial
+            self.changed.add(name)
 
     def _named(self, candidate: Candidate) -> Iterator[tuple[str, BenchEntry]]:
-        """The same, each with the name of its scope."""
+        """The benches that the candidate stands or stood under, by the names of their scopes."""
         for name in candidate.scopes.values() if self._entries else ():
             entry = self._entries.get(name)
             if entry is not None:

@@ -14,9 +14,10 @@ from freellmapi.router.ask import Answer, Ask, Turn
 from freellmapi.router.call import Tools
 from freellmapi.router.continuation import requests_for_the_rest
 from freellmapi.router.hedge import rivals
+from freellmapi.router.judge import cost
+from freellmapi.router.left_out import capped
 from freellmapi.router.lookahead import Lookahead
 from freellmapi.router.places import Booked
-from freellmapi.router.plan import capped, cost
 from freellmapi.router.race import Race, Start
 from freellmapi.router.retry import pause_before_retry
 from freellmapi.router.settings import RouterSettings
@@ -67,7 +68,7 @@ class Execution:
             reservation = booked.reservation if booked else self._reserve(candidate)
             booked = None
             if reservation is None:
-                plan.skipped.append(capped(candidate, self._opens_at(candidate)))
+                plan.found.append(capped(candidate, self._opens_at(candidate)))
                 continue
             if not self._may_try() or (self._asked and self._is_benched(candidate)):
                 self._tools.ledger.settle(reservation, None, spent=False)

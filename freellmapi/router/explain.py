@@ -14,8 +14,9 @@ from freellmapi.core.chat import ChatRequest
 from freellmapi.core.route import Candidate, Gate
 from freellmapi.router import gates
 from freellmapi.router.gates import Judged
+from freellmapi.router.judge import Picture, by_headroom, cost
 from freellmapi.router.measurements import Measurements
-from freellmapi.router.plan import Picture, by_headroom, cost, roughly
+from freellmapi.router.plan import roughly
 from freellmapi.router.preferences import Preference
 from freellmapi.router.resolve import AUTO
 from freellmapi.router.snapshot import LiveKey, Snapshot

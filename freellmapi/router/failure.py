@@ -8,9 +8,7 @@ from freellmapi.core.chat import ChatRequest
 from freellmapi.core.errors import POLICY, ErrorKind, GatewayError
 from freellmapi.core.route import Attempt, Gate, Outcome, Skipped
 from freellmapi.router.counter import NEVER
-
-SHOWN = 6
-"""Providers named in a message before it says how many more there were."""
+from freellmapi.router.left_out import SHOWN
 
 
 def failure(
@@ -100,8 +98,9 @@ def _message(
     for left_out in skipped:
         reasons.setdefault(left_out.ref, left_out.reason + _for(left_out.until, now))
     shown = [f"{ref}: {reason}" for ref, reason in list(reasons.items())[:SHOWN]]
-    if len(reasons) > SHOWN:
-        shown.append(f"and {len(reasons) - SHOWN} more")
+    more = len(reasons) - len(shown) + sum(left_out.others for left_out in skipped)
+    if more:
+        shown.append(f"and {more} more")
     opens_at = _opens_at(failed, skipped)
     again = f" Try again in {max(opens_at - now, 0):.0f} s." if opens_at is not None else ""
     listed = "; ".join(shown) or "there is no candidate"

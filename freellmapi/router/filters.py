@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
 from freellmapi.core.catalog import Model
 from freellmapi.core.chat import ChatRequest, Need
 
 MIN_OUTPUT = 16
 """Tokens of room that an answer needs at the least."""
+NO_END = float("inf")
 
 
 def _lacks(need: Need, model: Model) -> str | None:
@@ -35,3 +39,32 @@ def unfit(chat: ChatRequest, model: Model, window: int | None) -> str | None:
         if cap is not None and chat.prompt_tokens > cap:
             return f"allows {cap:,} tokens a {per}, the prompt is about {chat.prompt_tokens:,}"
     return None
+
+
+@dataclass(frozen=True, slots=True)
+class Narrowest:
+    """What each of some models can do."""
+
+    needs: frozenset[Need]
+    window: float
+    prompt: float
+
+    @classmethod
+    def of(cls, models: Iterable[Model]) -> Narrowest:
+        models = tuple(models)
+        caps = [cap for m in models for cap in (m.limits.tpm, m.limits.tpd) if cap is not None]
+        return cls(
+            frozenset(need for need in Need if all(_lacks(need, m) is None for m in models)),
+            min((m.context for m in models if m.context is not None), default=NO_END),
+            min(caps, default=NO_END),
+        )
+
+    def suits(self, chat: ChatRequest, windows: Mapping[str, int]) -> bool:
+        """Whether none of the models is ``unfit``; False also when that is not certain."""
+        wanted = chat.prompt_tokens + (chat.max_tokens or MIN_OUTPUT)
+        return (
+            chat.needs <= self.needs
+            and chat.prompt_tokens <= self.prompt
+            and wanted <= self.window
+            and wanted <= min(windows.values(), default=NO_END)
+        )

@@ -13,7 +13,7 @@ from freellmapi.core.route import Candidate, Gate
 from freellmapi.router.cooldowns import BenchEntry
 from freellmapi.router.counter import NEVER
 from freellmapi.router.filters import unfit
-from freellmapi.router.plan import Picture
+from freellmapi.router.judge import Picture
 from freellmapi.router.snapshot import LiveKey
 from freellmapi.router.tally import Window, windows
 

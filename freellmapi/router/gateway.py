@@ -20,11 +20,12 @@ from freellmapi.router.execute import Execution
 from freellmapi.router.explain import Explanation, explain
 from freellmapi.router.failure import failure
 from freellmapi.router.health import Health
+from freellmapi.router.judge import Picture
 from freellmapi.router.ledger import Headroom
 from freellmapi.router.line import Line
 from freellmapi.router.measurements import Measurements
 from freellmapi.router.places import Places
-from freellmapi.router.plan import Picture, plan
+from freellmapi.router.plan import plan
 from freellmapi.router.preferences import Preferences
 from freellmapi.router.quota import Meter
 from freellmapi.router.record import Caller, Record
@@ -134,11 +135,11 @@ class Gateway:
         while outcome.served_by is None:
             now = clock.now()
             latest = now + give_up - clock.monotonic()
-            wait = (
-                next_slot(decided.skipped, outcome.standing, places, client, cost, now, latest)
-                if execution.may_go_on
-                else None
-            )
+            wait = None
+            if execution.may_go_on:
+                # Where others wait already, ours may be the turn before theirs.
+                skipped = [*decided.skipped, *decided.at_caps(places.waited_for())]
+                wait = next_slot(skipped, outcome.standing, places, client, cost, now, latest)
             if wait is None:
                 raise self._failure(chat, outcome, decided, cancel)
             self.traffic.waiting += 1

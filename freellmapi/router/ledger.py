@@ -54,7 +54,7 @@ class Ledger(Protocol):
         ...
 
     def opens_at(self, buckets: tuple[Bucket, ...], tokens: int, now: float) -> float:
-        """From when ``reserve`` would succeed if nothing else were used."""
+        """From when ``reserve`` would succeed, or may, if nothing else were used."""
         ...
 
     def pressure(self, buckets: tuple[Bucket, ...], now: float) -> float:
@@ -203,7 +203,11 @@ class MemoryLedger:
         """Epoch seconds from which ``reserve`` would succeed if nothing else were used."""
         latest = self._time(now)
         counters = [self._counter(bucket, latest) for bucket in buckets]
-        opens = max((opens_at(c, c.limits, tokens, latest) for c in counters), default=latest)
+        # A stated limit is forgotten some day: from then on other caps hold.
+        opens = max(
+            (min(opens_at(c, c.limits, tokens, latest), c.limits_until) for c in counters),
+            default=latest,
+        )
         # Whoever reads the clock once, and asks of many, asks with a time that is over.
         return opens if opens > latest else now
 

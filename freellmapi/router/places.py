@@ -59,6 +59,10 @@ class Places:
         self._lines: dict[tuple[str, ...], list[Place]] = {}
         """Names of the buckets -> who waits for room in them, in turn."""
 
+    def waited_for(self) -> list[Candidate]:
+        """Candidates with a line before them."""
+        return [line[0].candidate for line in self._lines.values()]
+
     def book(
         self, candidate: Candidate, tokens: int, client: int | None, now: float, latest: float
     ) -> Place | None:

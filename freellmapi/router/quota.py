@@ -9,7 +9,7 @@ from freellmapi.core.catalog import Provider
 from freellmapi.core.errors import ErrorKind
 from freellmapi.core.route import Candidate
 from freellmapi.router.counter import NEVER
-from freellmapi.router.plan import Picture
+from freellmapi.router.judge import Picture
 from freellmapi.router.snapshot import LiveKey
 from freellmapi.router.tally import REQUESTS, Tally, Window, windows
 

@@ -20,8 +20,8 @@ from freellmapi.core.measurement import Average, Measurement
 from freellmapi.core.route import Attempt
 from freellmapi.router.explain import explain
 from freellmapi.router.happened import happened
+from freellmapi.router.judge import Picture
 from freellmapi.router.measurements import Measurements
-from freellmapi.router.plan import Picture
 from freellmapi.router.preferences import Preference
 from freellmapi.router.resolve import resolve
 from freellmapi.router.snapshot import LiveKey

@@ -8,7 +8,7 @@ import pytest
 from freellmapi.cli.explain import as_json
 from freellmapi.cli.quota import quota_text
 from freellmapi.core.limits import Limits
-from freellmapi.router.plan import Picture
+from freellmapi.router.judge import Picture
 from freellmapi.router.quota import quota
 from tests.cli.conftest import Run
 from tests.fakes.clock import FrozenClock

@@ -23,8 +23,9 @@ from freellmapi.providers.wires import WIRES
 from freellmapi.router.call import Tools
 from freellmapi.router.cooldowns import Cooldowns
 from freellmapi.router.execute import Execution
+from freellmapi.router.judge import Picture
 from freellmapi.router.ledger import MemoryLedger
-from freellmapi.router.plan import Picture, plan
+from freellmapi.router.plan import plan
 from freellmapi.router.resolve import resolve
 from freellmapi.router.settings import RouterSettings
 from freellmapi.router.snapshot import LiveKey, Snapshot, merged_chain

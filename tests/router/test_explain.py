@@ -15,8 +15,9 @@ from freellmapi.core.limits import Limits
 from freellmapi.core.measurement import Average, Measurement
 from freellmapi.core.route import Gate
 from freellmapi.router.explain import AT_ONCE, Considered, Explanation, Meaning, explain
+from freellmapi.router.judge import Picture
 from freellmapi.router.measurements import Measurements
-from freellmapi.router.plan import Picture, plan
+from freellmapi.router.plan import plan
 from freellmapi.router.preferences import Preference
 from freellmapi.router.resolve import resolve
 from freellmapi.router.snapshot import LiveKey

@@ -7,7 +7,8 @@ import pytest
 from freellmapi.core.errors import POLICY, ErrorKind, GatewayError
 from freellmapi.core.route import Attempt, Gate, Outcome, Skipped
 from freellmapi.router.counter import NEVER
-from freellmapi.router.failure import SHOWN, failure
+from freellmapi.router.failure import failure
+from freellmapi.router.left_out import SHOWN
 from tests.router.conftest import chat
 
 NOW = 1_790_000_000.0

@@ -7,8 +7,9 @@ from freellmapi.core.errors import GatewayError
 from freellmapi.core.route import Candidate, Outcome, Skipped
 from freellmapi.router.cooldowns import Cooldowns
 from freellmapi.router.failure import failure
+from freellmapi.router.judge import Picture
 from freellmapi.router.ledger import MemoryLedger
-from freellmapi.router.plan import Picture, plan
+from freellmapi.router.plan import plan
 from freellmapi.router.resolve import resolve
 from tests.fakes.clock import FrozenClock
 from tests.router.conftest import chat, model, snapshot

@@ -8,7 +8,8 @@ from freellmapi.core.errors import ErrorKind
 from freellmapi.core.limits import Limits
 from freellmapi.core.route import Gate, Reservation, Skipped
 from freellmapi.router.calibration import Calibration
-from freellmapi.router.plan import cost, roughly
+from freellmapi.router.judge import cost
+from freellmapi.router.plan import roughly
 from freellmapi.router.snapshot import LiveKey
 from tests.fakes.clock import FrozenClock
 from tests.router.conftest import Lab, chat, failed, model, snapshot
@@ -195,3 +196,39 @@ def test_a_models_own_counting_is_what_is_held() -> None:
     for _ in range(5):
         calibration.note(found.ref, 10, 20)
     assert cost(chat(), found, calibration) > before
+
+
+def test_of_all_that_are_at_their_caps_anyone_can_be_asked_about() -> None:
+    few = Limits(rpm=1)
+    town = lab(
+        *(model("alpha", f"m{n}", limits=few) for n in range(9)),
+        model("alpha", "narrow", limits=few, context=15),
+        model("alpha", "free"),
+    )
+    for n in range(9):
+        full(town, f"alpha/m{n}")
+    asked = [town.the(f"alpha/{id}") for id in ("m8", "narrow", "free", "m2")]
+
+    made = town.plan()
+    list(made.candidates)
+    assert [s.ref for s in made.at_caps(asked)] == ["alpha/m8", "alpha/m2"]
+
+    named = town.plan(chat("alpha/m2"))
+    assert [s.ref for s in named.at_caps(asked)] == ["alpha/m2"]
+
+
+def test_hundreds_of_closed_models_are_summed_up() -> None:
+    town = lab(*(model("alpha", f"m{n}", limits=Limits(rpm=1)) for n in range(200)))
+    for n in reversed(range(200)):
+        full(town, f"alpha/m{n}")
+        town.clock.sleep(0.1)
+    assert town.order() == []
+
+    for _ in range(2):
+        made = town.plan()
+        assert list(made.candidates) == []
+        assert len(made.skipped) < 10
+        assert len(made.skipped) + sum(s.others for s in made.skipped) == 200
+        assert min(s.until for s in made.skipped if s.until) == town.ledger.opens_at(
+            town.the("alpha/m199").buckets, 20, town.clock.now()
+        )

@@ -9,7 +9,7 @@ import pytest
 
 from freellmapi.core.errors import ErrorKind
 from freellmapi.core.limits import Limits
-from freellmapi.router.plan import Picture
+from freellmapi.router.judge import Picture
 from freellmapi.router.quota import AccountQuota, Meter, Quota, Today, quota
 from freellmapi.router.snapshot import LiveKey
 from tests.fakes.clock import FrozenClock
