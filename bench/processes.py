@@ -89,7 +89,17 @@ class Server:
 
     def memory_mib(self) -> float:
         """Proportional set size: what is shared counts once."""
-        return sum(map(_pss_kib, self._pids())) / 1024
+        return sum(_kib(pid, "Pss") for pid in self._pids()) / 1024
+
+    def own_memory_mib(self) -> float:
+        """What of it is no file: not changed by others that use the same libraries."""
+        return sum(_kib(pid, "Pss_Anon") for pid in self._pids()) / 1024
+
+    def open_files(self) -> int:
+        return sum(_entries(pid, "fd") for pid in self._pids())
+
+    def threads(self) -> int:
+        return sum(_entries(pid, "task") for pid in self._pids())
 
     def _pids(self) -> Iterator[int]:
         return _family(self._process.pid)
@@ -113,6 +123,13 @@ def _family(pid: int) -> Iterator[int]:
                 yield from _family(int(child))
 
 
+def _entries(pid: int, folder: str) -> int:
+    try:
+        return len(os.listdir(f"/proc/{pid}/{folder}"))
+    except OSError:
+        return 0
+
+
 def _cpu_ticks(pid: int) -> int:
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()
@@ -122,9 +139,9 @@ def _cpu_ticks(pid: int) -> int:
     return sum(map(int, stat.rpartition(")")[2].split()[11:15]))
 
 
-def _pss_kib(pid: int) -> int:
+def _kib(pid: int, what: str) -> int:
     try:
         lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
     except OSError:
         return 0
-    return sum(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
+    return sum(int(line.split()[1]) for line in lines if line.startswith(f"{what}:"))

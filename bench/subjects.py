@@ -116,13 +116,19 @@ def upstream(folder: Path) -> Subject:
     return Subject("upstream", program, Target(port, "upstream", "small"))
 
 
-def gateway(folder: Path, upstream_port: int, changes: Mapping[str, str], model: str) -> Subject:
-    """FreeLLMAPI with an empty database and the fake provider in its configuration."""
+def gateway(
+    folder: Path, upstream_port: int, changes: Mapping[str, str], model: str, app: str = ""
+) -> Subject:
+    """FreeLLMAPI with an empty database and the fake provider in its configuration.
+
+    ``app`` is served in place of its own.
+    """
     port = free_port()
     environ = _environ(folder / "gateway", port, upstream_port) | dict(changes)
     log = folder / "gateway.log"
     key = Program((*COMMAND, "token", "show"), environ, log).output()
-    return Subject("gateway", Program(GUNICORN, environ, log), Target(port, key, model))
+    program = Program((*GUNICORN, app) if app else GUNICORN, environ, log)
+    return Subject("gateway", program, Target(port, key, model))
 
 
 def floor(folder: Path, upstream_port: int) -> Subject:
