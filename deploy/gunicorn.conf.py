@@ -15,6 +15,7 @@ from typing import Any
 from freellmapi.core.errors import SettingsError
 from freellmapi.log import log_config
 from freellmapi.port import check_port
+from freellmapi.router.config_file import read_config
 from freellmapi.settings import Settings
 
 try:
@@ -89,6 +90,23 @@ def on_starting(server: Any) -> None:
     # keep in memory for good what it takes to do so. gunicorn ends, instead of trying again
     # for ever, when a worker exits with this code, and exits with it itself.
     server.APP_LOAD_ERROR = 2
+
+
+def when_ready(server: Any) -> None:
+    """Have a reload (SIGHUP) with settings that cannot work change nothing, not end the server."""
+    reload = server.reload
+
+    def reload_if_sound() -> None:
+        try:
+            found = Settings.load()
+            if found.config_file is not None:
+                read_config(found.config_file)
+        except SettingsError as exc:
+            server.log.error("not reloaded, all stays as it was: %s", exc)
+        else:
+            reload()
+
+    server.reload = reload_if_sound
 
 
 def pre_fork(server: Any, worker: Any) -> None:

@@ -7,7 +7,7 @@ import logging
 import os
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -31,10 +31,11 @@ from freellmapi.providers.transport import Transport
 from freellmapi.providers.wires import WIRES
 from freellmapi.router.call import Tools
 from freellmapi.router.cluster import Cluster
-from freellmapi.router.config_file import ConfigFile, read_config
+from freellmapi.router.config_file import ConfigFile
 from freellmapi.router.configuration import Configuration, Given
 from freellmapi.router.cooldowns import Cooldowns
 from freellmapi.router.entrance import Entrance
+from freellmapi.router.followed_file import FollowedFile
 from freellmapi.router.gateway import Gateway
 from freellmapi.router.health import Health
 from freellmapi.router.ledger import Ledger, MemoryLedger
@@ -70,15 +71,34 @@ def build_services(settings: Settings, clock: Clock | None = None) -> Services:
     """
     clock = clock or SystemClock()
     vault = Vault(parse_key(settings.encryption_key))
-    file = read_config(settings.config_file) if settings.config_file else ConfigFile()
+    followed = FollowedFile(settings.config_file) if settings.config_file else None
+    file = followed.read() if followed else ConfigFile()
     database = Database.open(settings.database_url, settings.sync)
     try:
         database.migrate()
         verify(database, vault)
-        return _assemble(settings, file, clock, database, vault)
+        parts = _assemble(settings, file, clock, database, vault)
     except SettingsError:
         database.close()
         raise
+    return replace(parts, reread=_rereading(settings, followed, parts)) if followed else parts
+
+
+def _rereading(settings: Settings, followed: FollowedFile, parts: Services) -> Callable[[], None]:
+    """What takes the configuration file over when it has changed."""
+
+    def reread() -> None:
+        file = followed.changed()
+        if file is None:
+            return
+        _store_keys(file, parts.keys)
+        parts.configuration.given = _given(settings, file, parts.local)
+        # Whoever holds something of the old one, here or on an open page, is told so by this.
+        parts.config.touch()
+        followed.taken()
+        log.info("configuration file read anew")
+
+    return reread
 
 
 def _assemble(

@@ -130,9 +130,14 @@ class Background:
             log.warning("background job waits for the database job=%s: %s", job, reason)
 
     def _follow(self) -> None:
-        """Take over what another process has written."""
+        """Take over what another process, or an editor of the file, has written."""
         services = self._services
-        if off_hub(services.configuration.refresh):
+
+        def refreshed() -> bool:
+            services.reread()
+            return services.configuration.refresh()
+
+        if off_hub(refreshed):
             services.gateway.reconfigured()
             log.info("configuration reloaded version=%d", services.configuration.snapshot.version)
 

@@ -61,6 +61,8 @@ class Services:
     """Runs a job that blocks or computes for long while other requests go on."""
     entrance: Entrance
     """Who may be inside at once."""
+    reread: Callable[[], None] = lambda: None
+    """Takes the configuration file over if it has changed; blocks."""
     cluster: Cluster | None = None
     """The other workers, when there may be some."""
     token_use: TokenUse = field(default_factory=TokenUse)

@@ -53,6 +53,17 @@ class Given:
     """What was wrong with entries that were left out."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """All that was read at one version."""
+
+    snapshot: Snapshot
+    stored: Mapping[str, StoredKey]
+    clients: Mapping[bytes, ClientToken]
+    problems: tuple[str, ...]
+    env_keys: tuple[tuple[str, str, str], ...]
+
+
 class Configuration:
     """Holds the current snapshot, and the secrets and client tokens that go with it."""
 
@@ -63,27 +74,39 @@ class Configuration:
         self._tokens = tokens
         self._config = config
         self.given = given
-        self._stored: Mapping[str, StoredKey] = MappingProxyType({})
-        self.clients: Mapping[bytes, ClientToken] = MappingProxyType({})
-        """Live client tokens by digest."""
         self.problems: tuple[str, ...] = ()
-        self.env_keys = given.env_keys
-        """(provider, variable, label) of the keys in the environment that files name."""
-        self.snapshot = self._load()
+        self._take(self._read())
 
     def refresh(self) -> bool:
         """Read everything anew if something was written since; whether it was."""
-        if self._config.version() == self.snapshot.version:
+        before = self.snapshot
+        if self._config.version() == before.version:
             return False
         try:
-            self.snapshot = self._load()
+            read = self._read()
         except VaultError as exc:
             # Rotated while we were not looking. What is in memory goes on serving.
             if str(exc) not in self.problems:
                 log.error("configuration not taken over: %s", exc)
                 self.problems = (*self.problems, str(exc))
             return False
+        if self.snapshot is not before and read.snapshot.version < self.snapshot.version:
+            # Another thread has read what was written after that.
+            return False
+        self._take(read)
         return True
+
+    def _take(self, read: _Read) -> None:
+        self._stored = read.stored
+        self.clients = read.clients
+        """Live client tokens by digest."""
+        self.env_keys = read.env_keys
+        """(provider, variable, label) of the keys in the environment that files name."""
+        for problem in read.problems:
+            if problem not in self.problems:
+                log.warning("configuration: %s", problem)
+        self.problems = read.problems
+        self.snapshot = read.snapshot
 
     def secret(self, provider: str, key_id: str) -> str | None:
         """The key itself, for one call; None where none is needed."""
@@ -107,28 +130,28 @@ class Configuration:
         parts = [self.given.env_key(variable) or "" for variable in variables]
         return ":".join(parts) if parts and all(parts) else None
 
-    def _load(self) -> Snapshot:
+    def _read(self) -> _Read:
         # The version is read first: a write in between is seen by the next refresh.
         version = self._config.version()
         problems = list(self.given.problems)
         catalog = self._catalog(problems)
         stored = self._keys.all()
-        self.env_keys = tuple(dict.fromkeys((*self.given.env_keys, *self._config.env_keys())))
+        env_keys = tuple(dict.fromkeys((*self.given.env_keys, *self._config.env_keys())))
         settings, unusable = RouterSettings().merged(self.given.settings)
         settings, unusable_too = settings.merged(self._config.settings())
-        problems += [*unusable, *unusable_too]
-        self._stored = MappingProxyType({str(key.id): key for key in stored})
-        self.clients = MappingProxyType({t.digest: t for t in self._tokens.live()})
-        for problem in problems:
-            if problem not in self.problems:
-                log.warning("configuration: %s", problem)
-        self.problems = tuple(problems)
-        return Snapshot.of(
+        snapshot = Snapshot.of(
             version,
             catalog,
             merged_chain(catalog, self._chain_rows(catalog)),
-            self._live_keys(catalog, stored),
+            self._live_keys(catalog, stored, env_keys),
             settings,
+        )
+        return _Read(
+            snapshot,
+            MappingProxyType({str(key.id): key for key in stored}),
+            MappingProxyType({t.digest: t for t in self._tokens.live()}),
+            (*problems, *unusable, *unusable_too),
+            env_keys,
         )
 
     def _catalog(self, problems: list[str]) -> Catalog:
@@ -163,13 +186,18 @@ class Configuration:
         named = set(self.given.chain)
         return chosen + [(m.ref, False) for m in catalog.models if m.ref not in named]
 
-    def _live_keys(self, catalog: Catalog, stored: tuple[StoredKey, ...]) -> Iterator[LiveKey]:
-        keyed = {key.provider for key in stored} | {provider for provider, _, _ in self.env_keys}
+    def _live_keys(
+        self,
+        catalog: Catalog,
+        stored: tuple[StoredKey, ...],
+        env_keys: tuple[tuple[str, str, str], ...],
+    ) -> Iterator[LiveKey]:
+        keyed = {key.provider for key in stored} | {provider for provider, _, _ in env_keys}
         for key in stored:
             if key.provider in catalog.providers:
                 yield _live(key)
-        taken = {var for _, var, _ in self.env_keys}
-        for provider, variable, label in self.env_keys:
+        taken = {var for _, var, _ in env_keys}
+        for provider, variable, label in env_keys:
             if provider not in catalog.providers:
                 continue
             missing = "" if self.given.env_key(variable) else f"{variable} is not set"

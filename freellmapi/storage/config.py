@@ -39,6 +39,11 @@ class ConfigStore:
         with self._database.connect() as connection:
             return current(connection, CONFIG)
 
+    def touch(self) -> None:
+        """Advance the version for what has changed outside of the database."""
+        with self._write():
+            pass
+
     def settings(self) -> dict[str, Any]:
         return self._documents(tables.settings)
 

@@ -6,7 +6,6 @@ configuration, and clients know only its address.
 
 from __future__ import annotations
 
-import re
 import ssl
 import threading
 from collections.abc import Callable, Iterator
@@ -17,7 +16,6 @@ from pathlib import Path
 
 import httpx2
 import openai
-import requests
 
 from tests.deploy.front import Front
 from tests.e2e.server import CLOCK, HELLO, PATIENCE, Server
@@ -150,37 +148,6 @@ def load(cluster: Cluster, count: int, pause: float) -> Iterator[Load]:
         yield found
     finally:
         found.end()
-
-
-class Owner:
-    """Somebody logged in to the dashboard of one machine, and so to that of each."""
-
-    def __init__(self, machine: Server) -> None:
-        self._session = requests.Session()
-        self._token = ""
-        self._look(machine, "/setup")
-        fields = {"name": "ada", "password": "correct horse", "csrf_token": self._token}
-        self._session.post(f"{machine.url}/setup", data=fields, timeout=PATIENCE).raise_for_status()
-
-    def put_first(self, machine: Server, ref: str) -> None:
-        """As dragging it to the top of the chain does."""
-        self._look(machine, "/chain")
-        address = f"{machine.url}/api/chain"
-        chain = self._session.get(address, timeout=PATIENCE).json()
-        order = [ref, *(other for other in chain["order"] if other != ref)]
-        self._session.put(
-            address,
-            json={"version": chain["version"], "order": order},
-            headers={"X-CSRFToken": self._token},
-            timeout=PATIENCE,
-        ).raise_for_status()
-
-    def _look(self, machine: Server, path: str) -> None:
-        page = self._session.get(machine.url + path, timeout=PATIENCE)
-        page.raise_for_status()
-        found = re.search(r'name="csrf[-_]token" (?:content|value)="([^"]+)"', page.text)
-        assert found, f"no form on {path}"
-        self._token = found[1]
 
 
 def asked_of(machine: Server) -> str:

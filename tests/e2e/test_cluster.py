@@ -12,8 +12,9 @@ from itertools import pairwise
 import pytest
 
 from tests.e2e import disasters
-from tests.e2e.cluster import Cluster, Owner, asked_of, cluster
+from tests.e2e.cluster import Cluster, asked_of, cluster
 from tests.e2e.disasters import ROOMS, Story
+from tests.e2e.owner import Owner
 from tests.e2e.server import CLOCK, config
 from tests.fakes.provider import FakeProvider
 
