@@ -28,7 +28,7 @@ wsgi_app = "freellmapi.wsgi:app"
 proc_name = "freellmapi"
 bind = settings.bind
 workers = settings.workers
-worker_class = "freellmapi.worker.Worker"
+worker_class = "freellmapi.later_worker.LaterWorker"
 # Each worker patches the standard library for gevent before it imports the application.
 preload_app = False
 

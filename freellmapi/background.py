@@ -16,6 +16,7 @@ from gevent.threadpool import ThreadPool
 from freellmapi.api.measured import own
 from freellmapi.core.errors import DAY
 from freellmapi.services import Services
+from freellmapi.spare_memory import give_back
 from freellmapi.storage.db import why_away
 from freellmapi.storage.folding import fold
 
@@ -42,6 +43,7 @@ OFF_HUB_LIMIT = 60.0
 """Seconds after which nobody waits for a job in the thread pool any more."""
 TELL_INTERVAL = 2.0
 """Seconds for which the counts that a worker shows of another one may be old."""
+GIVE_BACK_INTERVAL = 15.0
 CLEAN_INTERVAL = 3_600.0
 FORGET_AFTER = 30 * DAY
 """Seconds after its newest call in which a model's measurements are kept."""
@@ -96,6 +98,7 @@ class Background:
             gevent.spawn(self._every, FLUSH_INTERVAL, self._flush),
             gevent.spawn(self._every, SAVE_INTERVAL, self._save),
             gevent.spawn(self._every, SAVE_INTERVAL, self._save_token_use),
+            gevent.spawn(self._every, GIVE_BACK_INTERVAL, self._give_back),
             gevent.spawn(self._every, CLEAN_INTERVAL, self._clean),
             gevent.spawn(self._every, TELL_INTERVAL, self._tell),
             gevent.spawn(self._services.watchdog.run, self._services.clock),
@@ -180,6 +183,10 @@ class Background:
         """Let the other workers of this server know what was counted."""
         if self._services.exchange is not None:
             self._services.exchange.tell(own(self._services))
+
+    def _give_back(self) -> None:
+        """Memory that is free, for other programs."""
+        off_hub(give_back)
 
     def _clean(self) -> None:
         """Drop benches that ended long ago; for all processes, fold the sums and prune."""

@@ -29,8 +29,8 @@ class Worker(LeanWorker):
     body_time = BODY_TIME
     vanished = VANISHED
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
+    def settle(self) -> None:
+        super().settle()
         self._idle: set[_IdleWait] = set()
 
     def load_wsgi(self) -> None:

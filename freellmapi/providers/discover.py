@@ -5,19 +5,22 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, urlencode, urlsplit
-
-import requests
 
 from freellmapi.core.catalog import Provider
 from freellmapi.core.clock import Clock
 from freellmapi.core.errors import UpstreamError
 from freellmapi.providers.classify import classify
-from freellmapi.providers.control import Answer, ask, control_session, in_words
 from freellmapi.providers.guard import without_endpoint
 from freellmapi.providers.model_list import Listed, Unreadable, next_page, parse_list
 from freellmapi.providers.origins import Proxies
 from freellmapi.providers.redact import one_line
+
+if TYPE_CHECKING:
+    import requests
+
+    from freellmapi.providers.control import Answer
 
 MOST_BYTES = 16 * 1024 * 1024
 MOST_PAGES = 20
@@ -54,7 +57,7 @@ class Discoverer:
     ) -> None:
         self._clock = clock
         self._proxies = proxies
-        self._session = session or control_session()
+        self._session = session
 
     def models(self, provider: Provider, key: str | None) -> tuple[Listed, ...]:
         """All models of the provider's list; ``DiscoveryError`` unless it is whole and not empty.
@@ -101,7 +104,8 @@ class Discoverer:
 
     def close(self) -> None:
         """Let go of the connections."""
-        self._session.close()
+        if self._session is not None:
+            self._session.close()
 
     def _located(self, provider: Provider, key: str | None, base_url: str, note: str) -> Located:
         try:
@@ -110,11 +114,15 @@ class Discoverer:
             return Located(base_url, note=note, problem=str(exc), status=exc.status)
 
     def _page(self, provider: Provider, key: str | None, path: str) -> object:
+        # Here and not above, for the sake of those who never ask, see probe.py.
+        from freellmapi.providers.control import ask, control_session, in_words
+
+        self._session = self._session or control_session()
         try:
             answer = ask(self._session, self._proxies, provider, key, path, most_bytes=MOST_BYTES)
         except UpstreamError as exc:
             raise DiscoveryError(exc.message) from exc
-        except (requests.RequestException, OSError, ValueError) as exc:
+        except (OSError, ValueError) as exc:
             raise DiscoveryError(in_words(exc)) from exc
         return self._payload(provider, answer)
 

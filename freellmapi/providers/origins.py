@@ -25,6 +25,9 @@ from freellmapi.core.clock import Clock
 from freellmapi.providers.guard import REFUSED, is_refused_address
 
 POOL_SIZE = 10_000
+MOST_IDLE = 128
+"""Connections kept for later. A thousand streams would leave a thousand of them behind, which
+hold a file each, and all the memory around them: none of it could be given back."""
 RESOLVED_FOR = 30.0
 """Seconds for which a host's addresses are not asked for again."""
 
@@ -84,6 +87,12 @@ class Pool(ConnectionPool):
                 return sock
             sock.close()
         return None
+
+    def return_socket(self, sock: Any) -> None:
+        if self._socket_queue.qsize() >= MOST_IDLE:
+            self.release_socket(sock)
+        else:
+            super().return_socket(sock)
 
     def drop_idle(self) -> None:
         """Close the connections that wait for a request."""

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 from urllib.parse import urljoin
-
-import requests
 
 from freellmapi.core.catalog import KeyProbe, Provider
 from freellmapi.core.clock import Clock
 from freellmapi.core.errors import UpstreamError
 from freellmapi.providers.classify import classify
-from freellmapi.providers.control import Answer, ask, control_session, in_words
 from freellmapi.providers.origins import Proxies
 from freellmapi.providers.redact import one_line
+
+if TYPE_CHECKING:
+    import requests
+
+    from freellmapi.providers.control import Answer
 
 HEALTHY, RATE_LIMITED, INVALID, ERROR = "healthy", "rate_limited", "invalid", "error"
 
@@ -44,10 +47,13 @@ class Prober:
     ) -> None:
         self._clock = clock
         self._proxies = proxies
-        self._session = session or control_session()
+        self._session = session
 
     def probe(self, provider: Provider, key: str | None) -> Verdict:
         """The verdict on ``key``, None standing for a provider's keyless use; never raises."""
+        # What it takes to ask costs 5 MiB, which not every process needs.
+        from freellmapi.providers.control import in_words
+
         if not provider.base_url:
             return Verdict(ERROR, f"{provider.name} has no address to ask")
         probe = key_probe(provider)
@@ -55,14 +61,18 @@ class Prober:
             return self._judge(provider, probe, self._answer(provider, probe, key))
         except UpstreamError as exc:
             return Verdict(INVALID, exc.message)
-        except (requests.RequestException, OSError, ValueError) as exc:
+        except (OSError, ValueError) as exc:
             return Verdict(ERROR, one_line(f"no answer: {in_words(exc)}"))
 
     def close(self) -> None:
         """Let go of the connections."""
-        self._session.close()
+        if self._session is not None:
+            self._session.close()
 
     def _answer(self, provider: Provider, probe: KeyProbe, key: str | None) -> Answer:
+        from freellmapi.providers.control import ask, control_session
+
+        self._session = self._session or control_session()
         return ask(
             self._session,
             self._proxies,

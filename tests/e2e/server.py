@@ -48,6 +48,7 @@ class Server:
         self.url = f"http://127.0.0.1:{self.port}"
         self.config_file = folder / "freellmapi.toml"
         self.config_file.write_text(config)
+        self.gunicorn = ROOT / "deploy" / "gunicorn.conf.py"
         self.environ = _bare_environment() | {
             "PORT": str(self.port),
             "ENCRYPTION_KEY": ENCRYPTION_KEY,
@@ -80,10 +81,9 @@ class Server:
 
     def launch(self) -> subprocess.Popen[bytes]:
         """The process, not waited for."""
-        config = ROOT / "deploy" / "gunicorn.conf.py"
         with self.log_file.open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "gunicorn", "--config", str(config)],
+                [sys.executable, "-m", "gunicorn", "--config", str(self.gunicorn)],
                 env=self.environ,
                 cwd=self.folder,
                 stdout=log,

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import socket
+
 import pytest
 
 from freellmapi.core.clock import SystemClock
 from freellmapi.providers.guard import is_refused_address
-from freellmapi.providers.origins import Origin, Proxies, is_loopback
+from freellmapi.providers.origins import MOST_IDLE, Origin, Proxies, is_loopback
 
 
 @pytest.mark.parametrize(
@@ -101,3 +103,17 @@ def test_a_proxys_login_is_not_in_the_repr() -> None:
     origin = Origin.of("http", "api.test", 80, proxy, SystemClock())
     assert origin.proxy_authorization == "Basic bWU6aHVzaCE="
     assert "bWU6" not in repr(origin)
+
+
+def test_of_many_connections_only_some_are_kept() -> None:
+    with socket.create_server(("127.0.0.1", 0), backlog=2 * MOST_IDLE) as server:
+        port = server.getsockname()[1]
+        pool = Origin.of("http", "127.0.0.1", port, None, SystemClock()).pool
+        opened = [pool.connection(5.0)[0] for _ in range(MOST_IDLE + 3)]
+        for sock in opened:
+            pool.return_socket(sock)
+        assert sum(sock.fileno() >= 0 for sock in opened) == MOST_IDLE
+        kept, reused = pool.connection(5.0)
+        assert reused
+        kept.close()
+        pool.close()
