@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from freellmapi.core.limits import NO_LIMITS, Limits
 from freellmapi.providers.ratelimit_headers import Observation
-from freellmapi.router.counter import MINUTE_SLOTS, NEVER, Counter
+from freellmapi.router.counter import MINUTE_SLOTS, NEVER, UNKNOWN, Counter
 from freellmapi.router.learning import CAPS, StatedLimits
 
 # Of a minute, what is left is compared only with answers this fresh (seconds): by later
@@ -36,6 +36,7 @@ class Account(Counter):
         """Put these caps in force, with the lower ones that the provider stated."""
         self.given = given
         self.limits, self.limits_until = self.stated.applied(given, now)
+        self.pressed = UNKNOWN
 
     def observe(self, seen: Observation, now: float, sent_at: float) -> None:
         """Take over what an answer to a call made at ``sent_at`` says of one window."""

@@ -51,8 +51,6 @@ class Leading:
     """How often the counting of tokens had changed by then."""
     told: Sequence[Skipped] | None = None
     """Who is left out of all of them, summed up once somebody has asked."""
-    narrowest: Narrowest | None = None
-    """What each of them can do, once somebody has asked."""
 
     def holds(self, models: Sequence[Model], size: Size, calibrated: int, now: float) -> bool:
         return (
@@ -81,6 +79,7 @@ class Closed:
         self._by_name: dict[str, set[str]] = {}
         self._version: object = None
         self._leading: Leading | None = None
+        self._narrowest: tuple[Sequence[Model], Narrowest] = ((), Narrowest.of(()))
 
     def renew(self, version: object, changed: Collection[str]) -> None:
         """Forget all under another configuration, and what was found by ``changed`` benches."""
@@ -114,15 +113,26 @@ class Closed:
         kept = self._leading
         if kept is not None and kept.holds(models, size, calibrated, now):
             return kept
-        until, any_size, count = now + LONGEST, True, 0
+        until, any_size, count, known = now + LONGEST, True, 0, self._shut
         for model in models:
-            shut = self.shut(model, cost, now)
-            if shut is None:
+            shut = known.get(model.ref)
+            if shut is None or not shut.since <= now < shut.until:
                 break
-            until, any_size, count = min(until, shut.until), any_size and not shut.tokens, count + 1
+            if shut.tokens:
+                if shut.tokens > cost(model):
+                    break
+                any_size = False
+            until = shut.until if shut.until < until else until
+            count += 1
         found = Leading(models, count, now, until, None if any_size else size, calibrated)
         self._leading = found if count else None
         return self._leading
+
+    def narrowest(self, models: Sequence[Model]) -> Narrowest:
+        """What each of them can do; it is mostly the same sequence that is asked about."""
+        if self._narrowest[0] is not models:
+            self._narrowest = (models, Narrowest.of(models))
+        return self._narrowest[1]
 
     def left_out(self, models: Iterable[Model]) -> Iterator[Sequence[Skipped]]:
         """What is known of those that are closed."""

@@ -21,6 +21,7 @@ MINUTE_SLOTS = 62
 QUARTER = 900
 
 NEVER = float("inf")
+UNKNOWN = -1.0
 
 
 @dataclass(slots=True)
@@ -57,6 +58,8 @@ class Counter:
     in_flight: int = 0
     closed_until: float = 0.0
     """Until when the provider itself said that nothing is left (epoch seconds)."""
+    pressed: float = UNKNOWN
+    """How used up it is, as far as that was asked for and nothing has changed since."""
 
     def roll(self, now: float, zone: str) -> None:
         """Forget what has left its window."""
@@ -66,8 +69,10 @@ class Counter:
         self.rolled = second
         if now >= self.day.ends_at:
             self.day = self._period(*day_of(now, zone))
+            self.pressed = UNKNOWN
         if now >= self.month.ends_at:
             self.month = self._period(*month_of(now, zone))
+            self.pressed = UNKNOWN
         slots, oldest = self.slots, second - MINUTE_SLOTS
         while slots:
             first = next(iter(slots))
@@ -76,6 +81,7 @@ class Counter:
             requests, tokens = slots.pop(first)
             self.requests -= requests
             self.tokens -= tokens
+            self.pressed = UNKNOWN
 
     def _period(self, since: float, ends_at: float) -> Period:
         """A period that begins: what was booked ahead into it counts."""
@@ -88,12 +94,14 @@ class Counter:
 
     def add(self, at: float, requests: int, tokens: int) -> None:
         """Count a call at that time, which may lie ahead or a little behind."""
+        self.pressed = UNKNOWN
         self.add_to_minute(int(at), requests, tokens)
         self.pace.add(at, requests, tokens)
         self.day.add(at, requests, tokens)
         self.month.add(at, requests, tokens)
 
     def add_to_minute(self, second: int, requests: int, tokens: int) -> None:
+        self.pressed = UNKNOWN
         slot = self.slots.get(second)
         if slot is None:
             slot = self._new_slot(second)
@@ -112,6 +120,7 @@ class Counter:
 
     def correct(self, at: float, requests: int, tokens: int) -> None:
         """Change what was added at that time, in the windows that still hold it."""
+        self.pressed = UNKNOWN
         slot = self.slots.get(int(at))
         if slot is not None:
             slot[0] += requests
@@ -134,6 +143,7 @@ class Counter:
 
     def add_others(self, window: str, amount: int, now: float) -> None:
         """Count in one window alone what others have used of it."""
+        self.pressed = UNKNOWN
         is_requests = window in ("rpm", "rpd", "requests_per_month")
         requests, tokens = (amount, 0) if is_requests else (0, amount)
         if window in ("rpm", "tpm"):

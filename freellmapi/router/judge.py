@@ -15,7 +15,7 @@ from freellmapi.router.calibration import Calibration
 from freellmapi.router.closed import LONGEST, Leading, Shut
 from freellmapi.router.cooldowns import Cooldowns
 from freellmapi.router.counter import NEVER
-from freellmapi.router.filters import Narrowest, unfit
+from freellmapi.router.filters import unfit
 from freellmapi.router.ledger import Ledger
 from freellmapi.router.left_out import LeftOut, benched, capped, summed_up, unable, unusable
 from freellmapi.router.line import Line
@@ -68,10 +68,15 @@ class Judge:
             if closed.shut(model, self._cost, now) is not None:
                 self._passed.append(model)
                 continue
+            before, is_open = len(self.skipped), False
             for candidate in self._open(model, self.skipped):
-                any_drawn = True
+                any_drawn = is_open = True
                 yield candidate
             now = self._picture.clock.now()
+            if not is_open and closed.shut(model, self._cost, now) is not None:
+                # To be summed up with the others.
+                del self.skipped[before:]
+                self._passed.append(model)
         if any_drawn:
             return
         for candidate in self._open_after_all():
@@ -120,11 +125,12 @@ class Judge:
         """Those of the models passed by that are open after all; the others are summed up."""
         if not self._passed or self._are_told_already():
             return
+        now = self._picture.clock.now()
         shut: dict[str, Sequence[Skipped]] = {}
         while self._passed:
             model = self._passed.popleft()
             reason = self._unfit(model)
-            found = self._closed.shut(model, self._cost, self._picture.clock.now())
+            found = self._closed.shut(model, self._cost, now)
             if reason is not None:
                 shut[model.ref] = (unable(model, reason),)
             elif found is not None:
@@ -142,9 +148,7 @@ class Judge:
         leading = self._leading(self._picture.clock.now())
         if leading is None or not len(self._models) == len(self._passed) == leading.count:
             return False
-        if leading.narrowest is None:
-            leading.narrowest = Narrowest.of(self._models)
-        if not leading.narrowest.suits(self._chat, self._picture.windows):
+        if not self._closed.narrowest(self._models).suits(self._chat, self._picture.windows):
             return False
         if leading.told is None:
             leading.told = _told(self._closed.left_out(self._models))
@@ -240,8 +244,10 @@ class Judge:
         opens = ledger.opens_at(candidate.buckets, tokens, now)
         if opens <= now and picture.line.is_free(candidate):
             return None
-        # As long as the bucket that opens last stays as it is, no other one matters.
-        last = max(candidate.buckets, key=lambda bucket: ledger.opens_at((bucket,), tokens, now))
+        last = candidate.buckets[0]
+        if len(candidate.buckets) > 1:
+            # As long as the one that opens last stays as it is, no other one matters.
+            last = max(candidate.buckets, key=lambda b: ledger.opens_at((b,), tokens, now))
         names.append(last.name)
         if ledger.opens_at((last,), 0, now) >= opens:
             tokens = 0

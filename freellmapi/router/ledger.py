@@ -14,7 +14,7 @@ from freellmapi.core.route import Reservation
 from freellmapi.providers.ratelimit_headers import Observation
 from freellmapi.router.account import Account
 from freellmapi.router.closed import Closed
-from freellmapi.router.counter import MINUTE_SLOTS
+from freellmapi.router.counter import MINUTE_SLOTS, UNKNOWN
 from freellmapi.router.room import fits, lasting, opens_at, pressure
 from freellmapi.router.tally import Tally, tally
 
@@ -195,6 +195,7 @@ class MemoryLedger:
         for bucket in reservation.buckets:
             counter = self._counters[bucket.name]
             counter.in_flight -= 1
+            counter.pressed = UNKNOWN
             if requests or tokens:
                 counter.correct(reservation.at, requests, tokens)
             self.closed.eased(bucket.name)
@@ -214,8 +215,17 @@ class MemoryLedger:
     def pressure(self, buckets: tuple[Bucket, ...], now: float) -> float:
         """How used up the tightest window is, 0 (all left) to 1 (nothing left)."""
         now = self._time(now)
-        counters = [self._counter(bucket, now) for bucket in buckets]
-        return max((pressure(c, c.limits, now) for c in counters), default=0.0)
+        most = 0.0
+        for bucket in buckets:
+            counter = self._counter(bucket, now)
+            pressed = counter.pressed
+            if pressed < 0:
+                pressed = pressure(counter, counter.limits, now)
+                # What is booked ahead changes with the time that is asked for.
+                if counter.newest <= now:
+                    counter.pressed = pressed
+            most = pressed if pressed > most else most
+        return most
 
     def headroom(self, buckets: tuple[Bucket, ...], now: float) -> Headroom:
         """What is left in every window of these buckets."""
@@ -270,6 +280,7 @@ class MemoryLedger:
         """Count what the request log knows of an earlier life of this process."""
         now = self._time(now)
         counter = self._counter(bucket, now)
+        counter.pressed = UNKNOWN
         counter.day.add(now, *earlier.day)
         counter.month.add(now, *earlier.month)
         for second, requests, tokens in earlier.minute:

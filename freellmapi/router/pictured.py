@@ -11,7 +11,7 @@ import orjson
 from freellmapi.core.limits import Bucket
 from freellmapi.providers.ratelimit_headers import Observation
 from freellmapi.router.account import Account
-from freellmapi.router.counter import Period
+from freellmapi.router.counter import UNKNOWN, Period
 from freellmapi.router.learning import StatedLimits
 from freellmapi.router.ledger import MemoryLedger
 from freellmapi.router.pace import Pace
@@ -108,6 +108,7 @@ class Pictured(MemoryLedger):
             limits = self.share.of(bucket, counter, now).limits
             if counter.limits is not limits:
                 counter.limits = limits
+                counter.pressed = UNKNOWN
         return counter
 
 

@@ -11,7 +11,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from freellmapi.core.limits import Bucket, Limits, Usage
 from freellmapi.core.route import Reservation
-from freellmapi.router.counter import MINUTE_SLOTS
+from freellmapi.router.counter import MINUTE_SLOTS, UNKNOWN
 from freellmapi.router.ledger import Earlier
 from tests.router import ledgers
 from tests.router.ledgers import NewLedger
@@ -155,6 +155,14 @@ class LedgerMachine(RuleBasedStateMachine):
             calls = [c for c in self.calls if name in (c.which, "account")]
             assert counter.in_flight == sum(c.open for c in calls)
             assert len(counter.slots) <= MINUTE_SLOTS + 201
+
+    @invariant()
+    def pressure_is_as_if_found_anew(self) -> None:
+        for buckets in BUCKETS.values():
+            kept = self.ledger.pressure(buckets, self.now)
+            for account in ledgers.accounts(self.ledger).values():
+                account.pressed = UNKNOWN
+            assert self.ledger.pressure(buckets, self.now) == kept
 
     def has_room(self, which: str, tokens: int, at: float) -> bool:
         """Whether one more call would be within every cap, counting in slots of seconds."""
