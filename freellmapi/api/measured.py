@@ -16,7 +16,8 @@ def own(parts: Services) -> Numbers:
     found.take(traffic.counts)
     lags = parts.watchdog.lags
     found.histograms["freellmapi_hub_lag_seconds",] = [*lags.counts, lags.total]
-    found.highest["freellmapi_hub_lag_worst_seconds",] = parts.watchdog.worst
+    found.highest["freellmapi_hub_lag_worst_seconds",] = parts.watchdog.late.value
+    found.highest["freellmapi_hub_held_worst_seconds",] = parts.watchdog.held.value
     found.counters["freellmapi_log_transactions",] = log.transactions
     found.counters["freellmapi_log_failures",] = log.failures
     found.counters["process_cpu_seconds",] = process.cpu_seconds()

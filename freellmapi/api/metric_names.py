@@ -98,6 +98,11 @@ METRICS = _named(
     Metric("freellmapi_log_failures", "counter", "Rows of the request log that were lost."),
     Metric("freellmapi_hub_lag_seconds", "histogram", "How late a timer of the event loop came."),
     Metric("freellmapi_hub_lag_worst_seconds", "gauge", "The worst of the last minute or two."),
+    Metric(
+        "freellmapi_hub_held_worst_seconds",
+        "gauge",
+        "The same without the time in which other programs had the processors.",
+    ),
     Metric("freellmapi_leads", "gauge", "1 where the background jobs of all processes run."),
     Metric("freellmapi_shared", "gauge", "1 for how the workers count.", ("state",)),
     Metric("freellmapi_shared_workers", "gauge", "Workers that count together, on all machines."),

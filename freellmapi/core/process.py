@@ -26,6 +26,14 @@ def cpu_seconds() -> float:
     return times.user + times.system
 
 
+def waited_for_processor() -> float:
+    """Seconds in which the main thread could have run and had no processor; 0 where untold."""
+    try:
+        return int((_PROC / "schedstat").read_text().split()[1]) / 1e9
+    except (OSError, ValueError, IndexError):
+        return 0.0
+
+
 def _open_files() -> int:
     # Newer systems tell the number at once; a list of ten thousand takes milliseconds.
     folder = _PROC / "fd"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 
+from freellmapi.core import process
 from freellmapi.core.clock import Clock
 from freellmapi.core.counts import Histogram
 
@@ -21,20 +22,37 @@ WINDOW = 60.0
 LAGS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0)
 
 
-class Watchdog:
-    """Sleeps a moment, again and again, and notes by how much each sleep was too long."""
+class Worst:
+    """The worst of the last minute or two, in seconds."""
 
     def __init__(self) -> None:
-        self.lags = Histogram(LAGS)
-        self._worst = (0.0, 0.0)
+        self._values = (0.0, 0.0)
         """Of this window, and of the one before."""
-        self._window_ends = 0.0
-        self._quiet_until = 0.0
+        self._ends = 0.0
 
     @property
-    def worst(self) -> float:
-        """The worst lag of the last minute or two, in seconds."""
-        return max(self._worst)
+    def value(self) -> float:
+        return max(self._values)
+
+    def note(self, value: float, now: float) -> None:
+        if now >= self._ends:
+            self._values = (0.0, self._values[0])
+            self._ends = now + WINDOW
+        self._values = (max(value, self._values[0]), self._values[1])
+
+
+class Watchdog:
+    """Sleeps a moment, again and again, and notes by how much each sleep was too long.
+
+    Whose fault that is shows in ``held``: what is left without the time in which this
+    process could have gone on, but others had the processors.
+    """
+
+    def __init__(self, waited: Callable[[], float] = process.waited_for_processor) -> None:
+        self.lags = Histogram(LAGS)
+        self.late, self.held = Worst(), Worst()
+        self._waited = waited
+        self._quiet_until = 0.0
 
     def run(self, clock: Clock) -> None:
         """For ever."""
@@ -43,15 +61,15 @@ class Watchdog:
 
     def look(self, clock: Clock, held_by: Callable[[], str] = lambda: "") -> None:
         """One sleep, and what it tells."""
-        due = clock.monotonic() + INTERVAL
+        waited, due = self._waited(), clock.monotonic() + INTERVAL
         clock.sleep(INTERVAL)
         now = clock.monotonic()
         lag = max(0.0, now - due)
         self.lags.add(lag)
-        if now >= self._window_ends:
-            self._worst = (0.0, self._worst[0])
-            self._window_ends = now + WINDOW
-        self._worst = (max(lag, self._worst[0]), self._worst[1])
+        self.late.note(lag, now)
+        waited = min(lag, self._waited() - waited)
+        self.held.note(lag - waited, now)
         if lag > LATE and now >= self._quiet_until:
             self._quiet_until = now + QUIET
-            log.warning("everything waited for %.0f ms%s", lag * 1000, held_by())
+            others = f", {waited * 1000:.0f} of them for a processor" if waited > 0.001 else ""
+            log.warning("everything waited for %.0f ms%s%s", lag * 1000, others, held_by())

@@ -112,6 +112,13 @@ class Server:
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(PATIENCE + 30)
 
+    def worker(self) -> int:
+        """The process id of the newest worker."""
+        assert self.process is not None
+        master = self.process.pid
+        children = Path(f"/proc/{master}/task/{master}/children").read_text().split()
+        return int(children[-1])
+
     def cli(self, *words: str, stdin: str = "") -> str:
         """What ``freellmapi WORDS`` prints, run beside the server."""
         done = subprocess.run(
