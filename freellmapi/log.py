@@ -1,4 +1,8 @@
-"""How log records are written: one line each, as text or JSON, secrets removed."""
+"""How log records are written: one line each, as text or JSON, secrets removed.
+
+What others say (a model's name, a provider's error, the message of an exception) can neither
+begin a line of its own nor speak to the terminal that shows it.
+"""
 
 from __future__ import annotations
 
@@ -46,14 +50,25 @@ def redact(text: str) -> str:
     return _SECRETS.sub(lambda m: (m["kept"] or m["prefix"] or "") + "***", text)
 
 
+def _visible(text: str) -> str:
+    """``text`` with controls, escapes, direction marks and lone surrogates spelled out."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+
+
 class TextFormatter(logging.Formatter):
-    """``2026-11-22T19:42:01.123Z INFO freellmapi.router model=... status=200``."""
+    """``2026-11-22T19:42:01.123Z INFO freellmapi.router model=... status=200``.
+
+    The lines of a traceback are set in, so that none of them passes for a record.
+    """
 
     def format(self, record: logging.LogRecord) -> str:
-        # A line break inside a message would let a provider write log lines of its own.
-        message = record.getMessage().replace("\r", "\\r").replace("\n", "\\n")
+        message = _visible(record.getMessage())
         line = f"{_utc(record.created)} {record.levelname} {record.name} {message}"
-        return redact(f"{line}\n{error}" if (error := self._error(record)) else line)
+        if error := self._error(record):
+            line = "\n  | ".join([line, *map(_visible, error.split("\n"))])
+        return redact(line)
 
     def _error(self, record: logging.LogRecord) -> str:
         return self.formatException(record.exc_info) if record.exc_info else ""
@@ -73,7 +88,8 @@ class JsonFormatter(TextFormatter):
         fields |= {k: redact(v) if isinstance(v, str) else v for k, v in extras.items()}
         if error := self._error(record):
             fields["error"] = redact(error)
-        return json.dumps(fields, default=str, ensure_ascii=False)
+        line = json.dumps(fields, default=str, ensure_ascii=False)
+        return line if line.isprintable() else json.dumps(fields, default=str)
 
 
 def log_config(log_format: str = "text", log_level: str = "INFO") -> dict[str, Any]:

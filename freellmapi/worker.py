@@ -5,6 +5,7 @@ the application refuses to start with is one sentence, and that clients have the
 from __future__ import annotations
 
 import gc
+import logging
 import sys
 from typing import Any
 
@@ -14,6 +15,8 @@ from gevent.timeout import Timeout
 from freellmapi.arrival import BODY_TIME, VANISHED, arriving, notice_the_vanished
 from freellmapi.core.errors import SettingsError
 from freellmapi.lean_worker import LeanWorker
+
+log = logging.getLogger(__name__)
 
 # gunicorn ends, instead of trying again for ever, when a worker exits with one of these.
 _REFUSED, _BOOT_ERROR = 2, 3
@@ -32,6 +35,10 @@ class Worker(LeanWorker):
     def settle(self) -> None:
         super().settle()
         self._idle: set[_IdleWait] = set()
+
+    def patch(self) -> None:
+        super().patch()
+        gevent.get_hub().print_exception = _log_fault
 
     def load_wsgi(self) -> None:
         # Nothing made at the start is ever garbage: looking for some takes a tenth of the
@@ -96,3 +103,9 @@ class _IdleWait(Timeout):  # type: ignore[misc]  # gevent's types are not read
         # Only the hub runs this, so the request cannot have begun in between.
         if self in self._waiting:
             self._on_expiration(self._greenlet, self)
+
+
+def _log_fault(context: Any, *fault: Any) -> None:
+    """What ended a greenlet that nobody waits for: gevent would write it past the log, which
+    keeps secrets out, and with the arguments of the greenlet."""
+    log.error("failed unexpectedly in=%s", type(context).__name__, exc_info=fault)

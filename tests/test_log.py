@@ -70,6 +70,33 @@ def test_a_traceback_is_redacted_too(formatter: logging.Formatter) -> None:
     assert "abcdefgh1234" not in line
 
 
+HOSTILE = "".join(
+    ("\x1b[2J\x1b]0;owned\x07", "\r", "\x9b31m", "\x7f", "\u2028", "\u202e", "\ud800", "\0")
+)
+FORGED = "2026-11-22T19:42:01.123Z ERROR freellmapi.router forged"
+
+
+@pytest.mark.parametrize("formatter", [TextFormatter(), JsonFormatter()], ids=["text", "json"])
+@pytest.mark.parametrize("hostile", [HOSTILE, f"\n{FORGED}\n", f"\r\n{FORGED}", f"\x85{FORGED}"])
+def test_what_others_say_writes_no_line_and_moves_no_cursor(
+    formatter: logging.Formatter, hostile: str
+) -> None:
+    try:
+        raise ValueError(hostile)
+    except ValueError:
+        line = formatter.format(record("model=%s", hostile, exc_info=sys.exc_info()))
+    line.encode()
+    lines = line.split("\n")
+    assert all(map(str.isprintable, lines))
+    assert [FORGED in text and text.startswith("2026-11") for text in lines[1:]].count(True) == 0
+    if isinstance(formatter, JsonFormatter):
+        assert len(lines) == 1
+        assert json.loads(line)["message"] == f"model={hostile}"
+    else:
+        assert all(text.startswith("  | ") for text in lines[1:])
+        assert "ValueError: " in line
+
+
 @pytest.mark.parametrize(("form", "kind"), [("text", TextFormatter), ("json", JsonFormatter)])
 def test_the_configuration_is_one_that_logging_takes(form: str, kind: type) -> None:
     before = logging.root.handlers[:], logging.root.level

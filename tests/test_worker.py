@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import gc
+import subprocess
+import sys
 
 import pytest
 from gunicorn.config import Config
@@ -33,3 +35,27 @@ def test_a_refusal_is_one_sentence(age: int, code: int, capsys: pytest.CaptureFi
     assert ended.value.code == code
     assert capsys.readouterr().err == "freellmapi: There is no key.\n"
     assert gc.isenabled()
+
+
+CRASH = """
+import gevent
+from gunicorn.config import Config
+from freellmapi.log import configure
+from freellmapi.worker import Worker
+
+configure()
+Worker(1, 1, [], None, 30, Config(), None).patch()
+
+def job(secret):
+    raise ValueError("sent Bearer abcdefgh1234")
+
+gevent.spawn(job, "hunter2").join()
+"""
+
+
+def test_a_fault_that_nobody_waits_for_is_in_the_log_without_secrets() -> None:
+    done = subprocess.run([sys.executable, "-c", CRASH], capture_output=True, text=True, check=True)
+    first, *trace = done.stderr.splitlines()
+    assert first.endswith("ERROR freellmapi.worker failed unexpectedly in=Greenlet")
+    assert trace[-1] == "  | ValueError: sent Bearer ***"
+    assert "hunter2" not in done.stderr

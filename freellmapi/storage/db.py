@@ -210,6 +210,8 @@ def _engine(url: URL, is_sqlite: bool, sync: str) -> Engine:
         engine = create_engine(
             url,
             poolclass=NullPool,
+            # What is written is no matter of the log: digests of passwords are among it.
+            hide_parameters=True,
             connect_args={"check_same_thread": False, "isolation_level": None},
         )
     except NoSuchModuleError as exc:

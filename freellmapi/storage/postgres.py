@@ -83,6 +83,7 @@ def engine(url: URL) -> Engine:
     return create_engine(
         url.set(drivername=DRIVER),
         poolclass=IdlePool,
+        hide_parameters=True,
         pool_pre_ping=True,
         # What the URL itself says comes first.
         connect_args={name: value for name, value in ours.items() if name not in url.query},

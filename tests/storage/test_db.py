@@ -39,6 +39,15 @@ def test_begin_commits_at_the_end_and_rolls_back_on_an_error(database: Database)
         assert connection.execute(text("SELECT * FROM settings")).all() == [("a", "1")]
 
 
+def test_what_was_written_is_not_in_the_error(database: Database) -> None:
+    insert = text("INSERT INTO settings VALUES (:name, :value)")
+    with pytest.raises(IntegrityError) as caught, database.begin() as connection:
+        for value in ("first", "hunter2"):
+            connection.execute(insert, {"name": "a", "value": value})
+    assert "INSERT INTO settings" in str(caught.value)
+    assert "hunter2" not in str(caught.value)
+
+
 def test_begin_holds_the_write_lock_from_the_start(sqlite: Database, sqlite_url: str) -> None:
     other = sqlite3.connect(sqlite_url.removeprefix("sqlite:///"), timeout=0)
     with sqlite.begin(), pytest.raises(sqlite3.OperationalError, match="locked"):
