@@ -13,6 +13,8 @@ import re
 from datetime import datetime, timezone
 from typing import Any
 
+from freellmapi.providers.redact import without_known
+
 _SECRETS = re.compile(
     r"""(?P<kept>
         \b(?:bearer|basic)\s+                                         # Authorization
@@ -71,7 +73,9 @@ class TextFormatter(logging.Formatter):
         return redact(line)
 
     def _error(self, record: logging.LogRecord) -> str:
-        return self.formatException(record.exc_info) if record.exc_info else ""
+        # A message of ours was made fit when it was put together; whatever an exception says is
+        # not known before.
+        return without_known(self.formatException(record.exc_info)) if record.exc_info else ""
 
 
 class JsonFormatter(TextFormatter):

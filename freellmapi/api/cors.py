@@ -30,8 +30,8 @@ def register(app: Flask, origins: tuple[str, ...]) -> None:
         """A browser asks before the real request, and sends no token with that."""
         if request.method != "OPTIONS" or not _is_api():
             return None
-        response = Response(status=204)
-        response.headers["Allow"] = "GET, POST, OPTIONS"
+        response = app.make_default_options_response()
+        response.status_code = 204
         return response
 
     def finish(response: Response) -> Response:

@@ -138,7 +138,7 @@ def _image(part: Json, path: str) -> Json:
 
 
 def _assistant(message: Json, path: str, pairing: _Pairing) -> None:
-    calls = message.pop("tool_calls", None) or []
+    calls = message.pop("tool_calls", [])
     legacy = message.pop("function_call", None)
     if not isinstance(calls, list):
         raise bad(f"{path}.tool_calls", "must be a list")

@@ -76,7 +76,10 @@ def _own_fields() -> dict[str, Json]:
         "items": {"$ref": "#/components/schemas/Tool"},
         "description": "Functions that the model may call.",
     }
-    choice = {**_tool_choice(), "description": "Which of the tools to call; any is required."}
+    choice = {
+        **_tool_choice(),
+        "description": "Which of the tools to call; any is required. Not read without tools.",
+    }
     return {
         "model": {**name, "description": "auto, auto:fast, a model, or provider/model."},
         "models": dict(names),
@@ -95,13 +98,16 @@ def _own_fields() -> dict[str, Json]:
             "description": f"Where to end; the first {schema.MAX_STOPS} count.",
         },
         "tools": dict(tools),
-        "functions": {**tools, "description": "The older form of tools."},
+        "functions": {**tools, "description": "The older form of tools; not read beside it."},
         "tool_choice": dict(choice),
-        "function_call": {**choice, "description": "The older form of tool_choice."},
+        "function_call": {
+            **choice,
+            "description": "The older form of tool_choice; not read beside it.",
+        },
         "response_format": {**_response_format(), "description": "What form the answer takes."},
         "session_id": {
-            "type": "string",
-            "description": "Names the conversation, which keeps its model.",
+            "description": "A text that names the conversation, which keeps its model; anything "
+            "else names none.",
         },
     }
 

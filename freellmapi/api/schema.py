@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -186,12 +187,17 @@ def _max_tokens(given: Json) -> int | None:
         value = given.get(field)
         if value is None:
             continue
-        if isinstance(value, float) and value.is_integer():
-            value = int(value)
+        value = _whole(value)
         if not isinstance(value, int) or isinstance(value, bool):
             raise bad(field, "must be a whole number")
         return min(value, MAX_OUTPUT) if value > 0 else None
     return None
+
+
+def _whole(value: Any, limit: float = math.inf) -> Any:
+    """JSON has one kind of number: 5.0 is a whole one."""
+    is_whole = isinstance(value, float) and abs(value) < limit and value.is_integer()
+    return int(value) if is_whole else value
 
 
 def _stop(given: Json) -> list[str] | None:
@@ -226,6 +232,9 @@ def _checked_knobs(body: Json) -> Json:
     for field, (low, high) in NUMBERS.items():
         _check_range(body, field, (int, float), low, high)
     for field, (least, most) in INTEGERS.items():
+        if field in body:
+            # Beyond that, what was written as an integer has come as a float near to it.
+            body[field] = _whole(body[field], limit=2**63)
         _check_range(body, field, (int,), least, most)
     for field, kind in KINDS.items():
         if field in body and not isinstance(body[field], kind):

@@ -14,7 +14,7 @@ def tools_of(given: Json) -> list[Json]:
     The older ``functions`` field and bare ``{name, parameters}`` objects are taken too.
     """
     field = "tools" if "tools" in given else "functions"
-    raw = given.get(field) or []
+    raw = given.get(field, [])
     if not isinstance(raw, list):
         raise bad(field, "must be a list")
     if len(raw) > MAX_TOOLS:

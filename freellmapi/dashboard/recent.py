@@ -23,7 +23,7 @@ COLUMNS = (
 )
 
 #: A spreadsheet takes what begins so for a formula (OWASP, "CSV Injection").
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
+_FORMULA = (*"=+-@＝＋－＠", "\t", "\r", "\n")
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from typing import Protocol
 
 from freellmapi.core.catalog import Provider
 from freellmapi.core.errors import ErrorKind, UpstreamError
+from freellmapi.providers.redact import remember
 from freellmapi.providers.transport import Endpoint
 
 
@@ -51,6 +52,8 @@ def endpoint(provider: Provider, secret: str | None, base_url: str | None = None
     """
     url = provider.base_url if base_url is None else base_url
     headers = dict(provider.headers)
+    if secret is not None:
+        remember(secret)
     secret = provider.anonymous_key if secret is None else secret
     if secret is not None:
         try:
@@ -58,5 +61,7 @@ def endpoint(provider: Provider, secret: str | None, base_url: str | None = None
         except ValueError as exc:
             raise UpstreamError(ErrorKind.KEY_REJECTED, str(exc)) from exc
     if secret is not None and provider.auth_header:
+        if secret != provider.anonymous_key:
+            remember(secret)
         headers[provider.auth_header] = provider.auth_format.replace("{key}", secret)
     return Endpoint(url, headers)

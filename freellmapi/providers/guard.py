@@ -39,6 +39,7 @@ REFUSED = "the address is link-local or a metadata service: refused"
 
 IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 
+_TRANSLATED = ipaddress.IPv6Network("::ffff:0:0:0/96")
 _NAT64 = (ipaddress.IPv6Network("64:ff9b::/96"), ipaddress.IPv6Network("64:ff9b:1::/48"))
 _IPV4_COMPATIBLE = ipaddress.IPv6Network("::/96")
 _NUMBER = re.compile(r"0[xX][0-9a-fA-F]*|[0-9]+")
@@ -182,5 +183,5 @@ def _meanings(ip: IPAddress) -> Iterator[IPAddress]:
     if not isinstance(ip, ipaddress.IPv6Address):
         return
     yield from filter(None, (ip.ipv4_mapped, ip.sixtofour, *(ip.teredo or ())))
-    if ip in _IPV4_COMPATIBLE or any(ip in network for network in _NAT64):
+    if any(ip in network for network in (_IPV4_COMPATIBLE, _TRANSLATED, *_NAT64)):
         yield ipaddress.IPv4Address(int(ip) & 0xFFFF_FFFF)

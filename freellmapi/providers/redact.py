@@ -41,8 +41,30 @@ _LONG_TOKEN = re.compile(r"[A-Za-z0-9]{32,}(?:[.:][A-Za-z0-9_-]{6,})*")
 _CAMEL_CASE = re.compile(r"(?:[A-Z][a-z]{2,14})+")
 
 
+_known: set[str] = set()
+_SHORTEST = 8
+"""Characters from which on a key is told from an ordinary word."""
+
+
+def remember(secret: str) -> None:
+    """From now on this key is masked wherever a text repeats it, whatever it looks like.
+
+    For as long as the process lives: a late error may repeat a key that is gone.
+    """
+    if len(secret) >= _SHORTEST:
+        _known.add(secret)
+
+
+def without_known(text: str) -> str:
+    """``text`` with every key masked that a request was made with."""
+    for secret in tuple(_known):
+        text = text.replace(secret, MASK)
+    return text
+
+
 def redact(text: str) -> str:
-    """``text`` with all that looks like a key, or a part of one, masked."""
+    """``text`` with all that is a key, or looks like one or a part of one, masked."""
+    text = without_known(text)
     for pattern in _SECRETS:
         text = pattern.sub(MASK, text)
     return _LONG_TOKEN.sub(_mask_token, text)

@@ -39,6 +39,18 @@ def test_a_preflight_needs_no_token(app: Flask, path: str) -> None:
     assert "Access-Control-Allow-Credentials" not in headers
 
 
+@pytest.mark.parametrize(
+    ("path", "taken"),
+    [
+        ("/v1/chat/completions", {"POST", "OPTIONS"}),
+        ("/v1/models/a/b", {"GET", "HEAD", "OPTIONS"}),
+        ("/v1/nothing", set()),
+    ],
+)
+def test_allow_names_what_is_taken_there(app: Flask, path: str, taken: set[str]) -> None:
+    assert app.test_client().options(path).allow.as_set(preserve_casing=True) == taken
+
+
 def test_the_page_may_read_answers_and_how_they_came(client: FlaskClient) -> None:
     response = client.post("/v1/chat/completions", json=HI, headers={"Origin": PAGE})
     assert response.status_code == 200

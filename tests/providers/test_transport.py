@@ -382,6 +382,24 @@ def test_a_base_url_that_leads_nowhere_is_unreachable(transport: Transport, url:
     assert failure(transport, url).kind is K.UNREACHABLE
 
 
+def test_a_name_that_comes_to_mean_a_refused_address_is_not_called(
+    transport: Transport, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """DNS rebinding: what is connected to is what was looked at."""
+    asked: list[str] = []
+
+    def resolved(host: str, port: int, *rest: object, **more: object) -> list[Any]:
+        asked.append(host)
+        address = ("169.254.169.254", port)
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", address)]
+
+    monkeypatch.setattr("gevent.socket.getaddrinfo", resolved)
+    error = failure(transport, "http://rebound.test")
+    assert error.kind is K.UNREACHABLE
+    assert "refused" in error.message
+    assert asked == ["rebound.test"]
+
+
 def test_redirects_are_not_followed(transport: Transport) -> None:
     with FakeProvider() as other, FakeProvider(status(307, Location=other.base_url)) as fake:
         response = post(transport, fake.base_url, headers={"Authorization": "Bearer s"})
