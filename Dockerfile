@@ -4,13 +4,14 @@ FROM python:3.13.9-slim-bookworm AS build
 
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 WORKDIR /src
-COPY pyproject.toml README.md LICENSE ./
+COPY pyproject.toml requirements.lock README.md LICENSE ./
 COPY deploy/gunicorn.conf.py deploy/gunicorn.conf.py
 COPY freellmapi/ freellmapi/
 COPY templates/ templates/
 COPY static/ static/
 RUN python -m venv /opt/freellmapi \
-    && /opt/freellmapi/bin/pip install ".[postgres,redis]"
+    && /opt/freellmapi/bin/pip install --require-hashes -r requirements.lock \
+    && /opt/freellmapi/bin/pip install --no-deps .
 
 FROM python:3.13.9-slim-bookworm
 

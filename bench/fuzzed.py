@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
+from freellmapi.core.catalog import Model, Provider
+from freellmapi.core.chat import Chunk
+from freellmapi.core.errors import ErrorKind, UpstreamError
 from freellmapi.core.sse import SseDecoder
 from freellmapi.providers.catalog import load_catalog
 from freellmapi.providers.classify import classify
 from freellmapi.providers.env_import import NEW, parse_env
 from freellmapi.providers.gemini_schema import ALLOWED, MAX_NODES, clean, parameters
+from freellmapi.providers.wires import WIRES
 
 CATALOG = load_catalog()
 PROVIDERS = tuple(CATALOG.providers.values())
@@ -59,6 +63,31 @@ def _nodes(schema: Mapping[str, object]) -> int:
     return 1 + sum(_nodes(child) for child in inner)
 
 
+def streams(data: bytes) -> None:
+    """A stream of any provider is chunks or one error, the same however its bytes are cut."""
+    provider = PROVIDERS[data[0] % len(PROVIDERS)] if data else PROVIDERS[0]
+    assert _read(provider, [data[1:]]) == _read(
+        provider, [data[n : n + 1] for n in range(1, len(data))]
+    )
+
+
+def _read(provider: Provider, pieces: Sequence[bytes]) -> tuple[str, str, ErrorKind | None]:
+    """What was said, how it ended, and how it failed."""
+    model = Model(provider.id, "m", "M", "m")
+    reader = WIRES[provider.wire].reader(provider, model, frozenset({"look"}))
+    chunks: list[Chunk] = []
+    failed = None
+    try:
+        for piece in pieces:
+            if not reader.ended:
+                chunks += reader.feed(piece)
+        chunks += reader.close()
+    except UpstreamError as error:
+        assert error.message.isprintable(), error.message
+        failed = error.kind
+    return "".join(c.text for c in chunks), "".join(c.finish or "" for c in chunks), failed
+
+
 def classification(data: bytes) -> None:
     """Any refusal is an error of one printable line, with a wait that is no more than a day."""
     first, second, third, *_ = (*data[:3], 0, 0, 0)
@@ -82,6 +111,7 @@ def env_import(data: bytes) -> None:
 
 TARGETS: Mapping[str, Callable[[bytes], None]] = {
     "sse": sse,
+    "streams": streams,
     "gemini-schema": gemini_schema,
     "classify": classification,
     "env-import": env_import,
