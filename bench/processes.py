@@ -105,6 +105,22 @@ class Server:
         return _family(self._process.pid)
 
 
+class Others(Server):
+    """Processes that somebody else has started, and ends."""
+
+    def __init__(self, pids: Sequence[int]) -> None:
+        self._theirs = pids
+
+    def check(self) -> None:
+        """Theirs to look after."""
+
+    def stop(self) -> None:
+        """Theirs to end."""
+
+    def _pids(self) -> Iterator[int]:
+        return (each for pid in self._theirs for each in _family(pid))
+
+
 def wait_until_quiet(servers: Sequence[Server], seconds: float = 1.0) -> None:
     """Waits until the servers use next to no CPU, at most ten times ``seconds``."""
     for _ in range(10):

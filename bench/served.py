@@ -25,11 +25,11 @@ from pathlib import Path
 from typing import Any
 
 import gevent
-import orjson
-from flask import Flask, Response, request
+from flask import Flask
 from gunicorn.config import Config
 from gunicorn.glogging import Logger
 
+from bench import empty
 from bench.load import Shape, Target
 from bench.subjects import always_refusing, configured
 from freellmapi.app import build_services, create_app
@@ -60,17 +60,6 @@ CASES = {
     # So far apart that each chunk is read alone, slow as valgrind is.
     "paced": Case(Shape(tokens=40, every_ms=40), STREAMED, warm_up=2),
 }
-
-
-def empty() -> Flask:
-    """The least that Flask can do: take a body, and give one."""
-    app = Flask("empty")
-
-    @app.post("/v1/chat/completions")
-    def view() -> Response:
-        return Response(orjson.dumps({"bytes": len(request.get_data())}), mimetype="text/plain")
-
-    return app
 
 
 def gateway(folder: Path, port: int) -> tuple[Flask, str]:
@@ -138,7 +127,7 @@ class Client:
 
 def main(name: str, count: int, port: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        app, token = (empty(), "none") if name == "empty" else gateway(Path(folder), port)
+        app, token = (empty.app, "none") if name == "empty" else gateway(Path(folder), port)
         case = CASES[name]
         client = Client(case, token, worker(app))
         client.ask(client.requests(case.warm_up))

@@ -108,9 +108,9 @@ def always_refusing(number: int) -> tuple[str, str]:
     return ("bench429/m0", "bench/small")
 
 
-def upstream(folder: Path) -> Subject:
-    """The fake provider."""
-    port = free_port()
+def upstream(folder: Path, port: int = 0) -> Subject:
+    """The fake provider, on any port or this one."""
+    port = port or free_port()
     arguments = ("-m", "bench.upstream", "--port", str(port))
     program = Program(arguments, dict(os.environ), folder / "upstream.log")
     return Subject("upstream", program, Target(port, "upstream", "small"))
@@ -138,6 +138,15 @@ def floor(folder: Path, upstream_port: int) -> Subject:
     environ |= {"BENCH_KEY": key, "BENCH_UPSTREAM_PORT": str(upstream_port)}
     program = Program((*GUNICORN, "bench.floor:app"), environ, folder / "floor.log")
     return Subject("floor", program, Target(port, key, "auto"))
+
+
+def empty(folder: Path) -> Subject:
+    """A Flask view that does nothing, under the same gunicorn."""
+    port = free_port()
+    program = Program(
+        (*GUNICORN, "bench.empty:app"), _environ(folder / "empty", port, 0), folder / "empty.log"
+    )
+    return Subject("empty", program, Target(port, "none", "none"))
 
 
 def _environ(data: Path, port: int, upstream_port: int) -> dict[str, str]:
