@@ -1,4 +1,4 @@
-"""Disks that are full or read-only, and a database that somebody else holds."""
+"""Disks that are full or read-only, a database that somebody else holds, clocks that are set."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import os
 import resource
 import sqlite3
 import subprocess
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
@@ -15,13 +16,14 @@ import requests
 
 from tests.e2e.server import CLOCK, HELLO, Server, config
 from tests.fakes import postgres
-from tests.fakes.provider import FakeProvider
+from tests.fakes.provider import FakeProvider, drips
 
 pytestmark = [
     pytest.mark.e2e,
     pytest.mark.skipif(postgres.is_asked_for(), reason="of SQLite's file"),
 ]
 
+DAY_CAP = 15
 DISK = 4 * 1024 * 1024
 BOUND = 15.0
 """Seconds for an answer whose row nobody takes: 5 of patience twice, and a busy machine's."""
@@ -124,6 +126,106 @@ def test_answers_go_out_while_no_file_may_grow(tmp_path: Path) -> None:
         assert kept(server)
         limit_files(server, -1)
         assert_all_written(server, ids)
+
+
+@pytest.mark.parametrize("is_new", [True, False], ids=["empty", "with a database"])
+def test_a_start_on_a_folder_that_is_read_only_is_refused(tmp_path: Path, is_new: bool) -> None:
+    with read_only_later(tmp_path / "data") as close_it:
+        server = Server(tmp_path)
+        if not is_new:
+            with server:
+                assert server.stop() == 0
+        close_it()
+        said = len(server.log())
+        process = server.launch()
+        try:
+            assert process.wait(60) == 2
+        finally:
+            server.kill()
+        lines = [line for line in server.log()[said:].splitlines() if line.startswith("freellmapi")]
+        assert len(lines) == 1
+        assert "is not writable" in lines[0]
+
+
+@contextmanager
+def read_only_later(folder: Path) -> Iterator[Callable[[], object]]:
+    """Root may write anywhere but on a disk that is mounted so."""
+    if os.geteuid() == 0:
+        with small_disk(folder):
+            yield lambda: subprocess.run(["mount", "-o", "remount,ro", str(folder)], check=True)
+    else:
+        folder.mkdir()
+        try:
+            yield lambda: folder.chmod(0o500)
+        finally:
+            folder.chmod(0o700)
+
+
+def test_answers_go_out_while_the_database_is_read_only(tmp_path: Path) -> None:
+    """A database that nobody may change any more, though it is open.
+
+    But for SQLite's shared memory, which is a file as well: the system kills who writes there.
+    """
+    with FakeProvider() as fake, Server(tmp_path, config({"lab": fake.base_url})) as server:
+        ids = {ask(server)[0]}
+        if not changeable(server.data, "+i"):
+            pytest.skip("only root may close files so, and not on every disk")
+        try:
+            while not kept(server):
+                id, seconds = ask(server)
+                assert seconds < BOUND
+                ids.add(id)
+            ids |= {ask(server)[0] for _ in range(10)}
+        finally:
+            changeable(server.data, "-i")
+        assert_all_written(server, ids)
+
+
+def changeable(folder: Path, how: str) -> bool:
+    files = [folder, folder / "freellmapi.db", folder / "freellmapi.db-wal"]
+    return subprocess.run(["chattr", how, *files], check=False, capture_output=True).returncode == 0
+
+
+SHIFTED = """\
+import time
+from pathlib import Path
+
+real, by = time.time, Path({by!r})
+time.time = lambda: real() + float(by.read_text())
+"""
+
+
+def test_a_clock_that_is_set_costs_no_answer_and_passes_no_cap(tmp_path: Path) -> None:
+    """The wall clock alone, of every process of the server; by more than any minute here."""
+    by, gate = tmp_path / "by", threading.Event()
+    noon = 43_200 - CLOCK.now() % 86_400
+    by.write_text(str(noon))
+    (tmp_path / "sitecustomize.py").write_text(SHIFTED.format(by=str(by)))
+    with FakeProvider() as fake:
+        text = config({"lab": fake.base_url}, limits={"rpd": DAY_CAP}, max_wait=1)
+        with Server(tmp_path, text) as server:
+            server.stop()
+            server.environ["PYTHONPATH"] = f"{tmp_path}:{server.environ['PYTHONPATH']}"
+            server.start()
+            fake.script = [drips("first", "second", gate=gate)]
+            with server.streaming() as response:
+                pieces = response.iter_content(None)
+                assert b"first" in next(pieces)
+                for jump in (600, -600, 0):
+                    for _ in range((DAY_CAP - 3) // 3):
+                        ask(server)
+                    by.write_text(str(noon + jump))
+                    assert server.get("/readyz").status_code == 200
+                gate.set()
+                assert b"second" in b"".join(pieces)
+            ids = {ask(server)[0] for _ in range(2)}
+            began = CLOCK.monotonic()
+            with pytest.raises(AssertionError, match="at its cap"):
+                ask(server)
+            assert CLOCK.monotonic() - began < BOUND
+            assert len(fake.requests) == DAY_CAP
+            assert_all_written(server, ids)
+            assert len(server.rows()) == DAY_CAP + 1
 
 
 def limit_files(server: Server, size: int) -> None:
