@@ -10,7 +10,8 @@ from typing import Any
 
 from freellmapi.core.chat import ChatRequest
 
-MAX_SESSIONS = 50_000
+MAX_SESSIONS = 10_000
+"""Some 230 bytes each: with five new conversations a second, each is known for half an hour."""
 PREFIX = 2_048
 """Characters of a text that are hashed, with its length: openings that differ only behind
 them, at the same length, are taken for one conversation."""
@@ -48,8 +49,9 @@ class Sticky:
             return
         self._served[session.id] = (now + ttl, ref)
         self._served.move_to_end(session.id)
-        if len(self._served) > self._most:
-            self._served.popitem(last=False)
+        oldest, (until, _) = next(iter(self._served.items()))
+        if until <= now or len(self._served) > self._most:
+            del self._served[oldest]
 
     def __len__(self) -> int:
         return len(self._served)

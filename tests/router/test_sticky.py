@@ -144,3 +144,10 @@ class TestSticky:
         assert len(sticky) == 2
         assert sticky.model(self.session("b"), NOW) is None
         assert sticky.model(self.session("a"), NOW) == "a/m"
+
+    def test_conversations_that_are_over_make_room(self) -> None:
+        sticky = Sticky()
+        for second in range(100):
+            sticky.remember(self.session(str(second)), "alpha/m", NOW + second, 10)
+        assert len(sticky) == 10
+        assert sticky.model(self.session("99"), NOW + 99) == "alpha/m"
