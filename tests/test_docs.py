@@ -32,6 +32,7 @@ PAGES = (
     "docs/deployment.md",
     "docs/raspberry-pi.md",
     "docs/reliability.md",
+    "docs/performance.md",
 )
 
 
