@@ -124,9 +124,13 @@ def test_no_secret_is_told_or_written(tmp_path: Path, fake: FakeProvider, form: 
         _look_around(day)
         _crash(day)
         copies = _back_up(day, tmp_path)
-        day.secrets |= {
-            f"cookie {c.name}": c.value or "" for c in day.session.cookies if c.name != "theme"
-        }
+        shown = Day(server, day.secrets)
+        shown.note(day.send("/api/keys/unified/reveal", password=PASSWORD))
+        revealed = {what for _, what in _found(shown)}
+        # Others hold a preference of one word.
+        cookies = {f"cookie {c.name}": c.value or "" for c in day.session.cookies}
+        day.secrets |= {name: value for name, value in cookies.items() if len(value) > 16}
+        assert len(day.secrets) == 11, list(day.secrets)
         for file in [*copies, *(p for p in server.data.rglob("*") if p.is_file())]:
             day.told[str(file)] = file.read_bytes()
         day.told |= _processes()
@@ -137,6 +141,7 @@ def test_no_secret_is_told_or_written(tmp_path: Path, fake: FakeProvider, form: 
     assert log.count("status=") > 10, "hardly anything was logged"
     assert {request.key for request in fake.requests} >= {GROQ, GOOGLE, MISTRAL, LAB}
     assert "\n".join(f"{what} in {where}" for where, what in _found(day)) == ""
+    assert revealed == {"unified"}, "the search finds what is shown on purpose"
 
 
 def _settle_in(day: Day) -> None:

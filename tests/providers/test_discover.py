@@ -9,6 +9,7 @@ import requests_mock
 
 from freellmapi.core.catalog import Provider
 from freellmapi.providers.catalog import load_catalog
+from freellmapi.providers.control import control_session
 from freellmapi.providers.discover import Discoverer, DiscoveryError
 from freellmapi.providers.origins import Proxies
 from tests.fakes.clock import FrozenClock
@@ -163,6 +164,18 @@ def test_an_endpoint_that_is_down_stays_as_it_was_given(real: Discoverer) -> Non
     found = real.locate(lab, None)
     assert (found.base_url, found.listed, found.note) == (lab.base_url, (), "")
     assert "cannot be reached" in found.problem
+
+
+def test_a_name_that_means_a_refused_address_is_sent_nothing() -> None:
+    """The dashboard's door: the address is judged once the connection stands (here a harmless
+    one is refused, since no refused one may be called)."""
+    guarded = Discoverer(FrozenClock(), Proxies(), control_session(lambda a: a == "127.0.0.1"))
+    with FakeProvider() as lab:
+        url = f"http://localhost:{lab.port}/v1"
+        with pytest.raises(DiscoveryError, match="refused"):
+            guarded.models(Provider("lab", "Lab", url), "a-key-of-mine")
+        assert lab.requests == []
+    guarded.close()
 
 
 def test_only_as_much_as_a_list_can_be_is_read(real: Discoverer) -> None:
