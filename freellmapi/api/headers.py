@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from freellmapi.core.route import Outcome
-from freellmapi.router.ledger import Headroom
+from freellmapi.router.headroom import Headroom
 
 _UNSAFE = re.compile(r"[^\x20-\x7e]")
 MAX_VALUE = 1_000

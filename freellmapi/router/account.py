@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from freellmapi.core.limits import NO_LIMITS, Limits
 from freellmapi.providers.ratelimit_headers import Observation
 from freellmapi.router.counter import MINUTE_SLOTS, NEVER, UNKNOWN, Counter
+from freellmapi.router.headroom import Headroom
 from freellmapi.router.learning import CAPS, StatedLimits
 
 # Of a minute, what is left is compared only with answers this fresh (seconds): by later
@@ -31,6 +32,8 @@ class Account(Counter):
     limits_until: float = 0.0
     """When a stated limit that is part of ``limits`` is forgotten."""
     stated: StatedLimits = field(default_factory=StatedLimits)
+    left: tuple[int, Headroom] | None = None
+    """What was left at that second; it still is while ``pressed`` is known."""
 
     def apply(self, given: Limits, now: float) -> None:
         """Put these caps in force, with the lower ones that the provider stated."""

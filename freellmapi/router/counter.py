@@ -66,6 +66,9 @@ class Counter:
         second = int(now)
         if second == self.rolled:
             return
+        if second < self.rolled:
+            # A clock that was set back: what was in the past may lie ahead again.
+            self.pressed = UNKNOWN
         self.rolled = second
         if now >= self.day.ends_at:
             self.day = self._period(*day_of(now, zone))

@@ -19,9 +19,9 @@ from freellmapi.router.continuation import is_resumable
 from freellmapi.router.execute import Execution
 from freellmapi.router.explain import Explanation, explain
 from freellmapi.router.failure import failure
+from freellmapi.router.headroom import Headroom
 from freellmapi.router.health import Health
 from freellmapi.router.judge import Picture
-from freellmapi.router.ledger import Headroom
 from freellmapi.router.line import Line
 from freellmapi.router.measurements import Measurements
 from freellmapi.router.places import Places

@@ -15,6 +15,7 @@ from freellmapi.providers.ratelimit_headers import Observation
 from freellmapi.router.account import Account
 from freellmapi.router.closed import Closed
 from freellmapi.router.counter import MINUTE_SLOTS, UNKNOWN
+from freellmapi.router.headroom import Headroom, left_of
 from freellmapi.router.room import fits, lasting, opens_at, pressure
 from freellmapi.router.tally import Tally, tally
 
@@ -89,29 +90,6 @@ class Ledger(Protocol):
     def restore(self, bucket: Bucket, earlier: Earlier, now: float) -> None:
         """Count what the request log knows of an earlier life of this process."""
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class Window:
-    """One cap and what is left of it; ``resets_at`` in epoch seconds."""
-
-    cap: int
-    left: int
-    resets_at: float
-
-
-@dataclass(frozen=True, slots=True)
-class Headroom:
-    """What is left, by window; only stated caps are listed."""
-
-    requests: tuple[Window, ...]
-    tokens: tuple[Window, ...]
-
-    def tightest_requests(self) -> Window | None:
-        return min(self.requests, key=lambda w: w.left, default=None)
-
-    def tightest_tokens(self) -> Window | None:
-        return min(self.tokens, key=lambda w: w.left, default=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,38 +195,41 @@ class MemoryLedger:
         now = self._time(now)
         most = 0.0
         for bucket in buckets:
-            counter = self._counter(bucket, now)
-            pressed = counter.pressed
-            if pressed < 0:
-                pressed = pressure(counter, counter.limits, now)
-                # What is booked ahead changes with the time that is asked for.
-                if counter.newest <= now:
-                    counter.pressed = pressed
+            pressed = self._pressed(self._counter(bucket, now), now)
             most = pressed if pressed > most else most
         return most
 
     def headroom(self, buckets: tuple[Bucket, ...], now: float) -> Headroom:
         """What is left in every window of these buckets."""
         now = self._time(now)
-        requests: list[Window] = []
-        tokens: list[Window] = []
-        for bucket in buckets:
-            counter = self._counter(bucket, now)
-            limits = counter.limits
-            minute = min(next(iter(counter.slots), int(now)), int(now)) + MINUTE_SLOTS
-            minute_requests, minute_tokens = counter.minute(now)
-            day, month = counter.day, counter.month
-            requests += _stated(
-                (limits.rpm, minute_requests, minute),
-                (limits.rpd, day.requests, day.ends_at),
-                (limits.requests_per_month, month.requests, month.ends_at),
-            )
-            tokens += _stated(
-                (limits.tpm, minute_tokens, minute),
-                (limits.tpd, day.tokens, day.ends_at),
-                (limits.tokens_per_month, month.tokens, month.ends_at),
-            )
-        return Headroom(tuple(requests), tuple(tokens))
+        found = [self._left(self._counter(bucket, now), now) for bucket in buckets]
+        if len(found) == 1:
+            return found[0]
+        return Headroom(
+            tuple(window for left in found for window in left.requests),
+            tuple(window for left in found for window in left.tokens),
+        )
+
+    def _left(self, counter: Account, now: float) -> Headroom:
+        """What is left of one bucket, found once for as long as nothing changes."""
+        second = int(now)
+        kept = counter.left
+        if kept is not None and counter.pressed >= 0 and (counter.slots or kept[0] == second):
+            return kept[1]
+        found = left_of(counter, counter.limits, now)
+        # Marks it as it is now: whatever changes it from here on says so there.
+        self._pressed(counter, now)
+        counter.left = (second, found)
+        return found
+
+    def _pressed(self, counter: Account, now: float) -> float:
+        pressed = counter.pressed
+        if pressed < 0:
+            pressed = pressure(counter, counter.limits, now)
+            # What is booked ahead changes with the time that is asked for.
+            if counter.newest <= now:
+                counter.pressed, counter.left = pressed, None
+        return pressed
 
     def tally(self, bucket: Bucket, now: float) -> Tally:
         """All that is counted of this bucket, capped or not."""
@@ -307,12 +288,3 @@ class MemoryLedger:
         if counter.given is not bucket.limits or now >= counter.limits_until:
             counter.apply(bucket.limits, now)
         return counter
-
-
-def _stated(*windows: tuple[int | None, int, float]) -> tuple[Window, ...]:
-    """The windows of (cap, used, resets at) whose cap is stated."""
-    return tuple(
-        Window(cap, max(0, cap - used), resets_at)
-        for cap, used, resets_at in windows
-        if cap is not None
-    )

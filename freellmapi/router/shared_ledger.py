@@ -17,7 +17,8 @@ from freellmapi.providers.ratelimit_headers import Observation
 from freellmapi.router.alone import Alone, Ended
 from freellmapi.router.closed import Closed
 from freellmapi.router.counter import NEVER, day_of, month_of
-from freellmapi.router.ledger import Earlier, Headroom, Window
+from freellmapi.router.headroom import Headroom, Window
+from freellmapi.router.ledger import Earlier
 from freellmapi.router.pictured import Known, Pictured
 from freellmapi.router.scripted import Scripted
 from freellmapi.router.tally import Tally

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import sys
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -47,7 +48,8 @@ class Sticky:
         """The conversation was served by this model, and keeps it for ``ttl`` seconds."""
         if session is None or ttl <= 0:
             return
-        self._served[session.id] = (now + ttl, ref)
+        # Else each would keep a text of its own.
+        self._served[session.id] = (now + ttl, sys.intern(ref))
         self._served.move_to_end(session.id)
         oldest, (until, _) = next(iter(self._served.items()))
         if until <= now or len(self._served) > self._most:

@@ -8,7 +8,7 @@ from freellmapi.api.headers import MAX_TRAIL, MAX_VALUE, ratelimit_headers, rout
 from freellmapi.core.catalog import Model, Provider
 from freellmapi.core.errors import ErrorKind
 from freellmapi.core.route import Attempt, Candidate, Outcome
-from freellmapi.router.ledger import Headroom, Window
+from freellmapi.router.headroom import Headroom, Window
 
 PROVIDER = Provider("alpha", "Alpha", "https://alpha.test")
 SERVED = Candidate.of(PROVIDER, Model("alpha", "org/m", "M", "m"), "1")

@@ -157,12 +157,16 @@ class LedgerMachine(RuleBasedStateMachine):
             assert len(counter.slots) <= MINUTE_SLOTS + 201
 
     @invariant()
-    def pressure_is_as_if_found_anew(self) -> None:
-        for buckets in BUCKETS.values():
-            kept = self.ledger.pressure(buckets, self.now)
-            for account in ledgers.accounts(self.ledger).values():
-                account.pressed = UNKNOWN
-            assert self.ledger.pressure(buckets, self.now) == kept
+    def what_is_kept_is_as_if_found_anew(self) -> None:
+        def seen() -> list[object]:
+            found = BUCKETS.values()
+            pressures = [self.ledger.pressure(buckets, self.now) for buckets in found]
+            return [*pressures, *(self.ledger.headroom(buckets, self.now) for buckets in found)]
+
+        kept = seen()
+        for account in ledgers.accounts(self.ledger).values():
+            account.pressed = UNKNOWN
+        assert seen() == kept
 
     def has_room(self, which: str, tokens: int, at: float) -> bool:
         """Whether one more call would be within every cap, counting in slots of seconds."""
