@@ -16,6 +16,15 @@ VANISHED = 60
 """Seconds after which a client that answers nothing, or takes nothing, is given up."""
 
 
+_HEAD = 8_192
+"""Bytes that gunicorn asks for at once while it looks for a head. Where it asks for more after
+the answer, it throws the rest of a body away."""
+_REST = 16_384
+"""Bytes of such a rest at once: gunicorn copies what it holds of it for each KB."""
+MOST_REST = 32 * 1024 * 1024
+"""Bytes of a rest after which the connection is closed instead: more than any body may have."""
+
+
 class Arriving:
     """A client's connection as its requests are read from it.
 
@@ -23,7 +32,7 @@ class Arriving:
     its head, as most do; else it has to be there in ``seconds``, however it drips.
     """
 
-    __slots__ = ("_clock", "_is_in_body", "_is_late", "_seconds", "_sock", "_until")
+    __slots__ = ("_clock", "_is_in_body", "_is_late", "_rest", "_seconds", "_sock", "_until")
 
     def __init__(self, sock: Any, clock: Clock, seconds: float) -> None:
         self._sock = sock
@@ -32,11 +41,13 @@ class Arriving:
         self._until = 0.0
         self._is_in_body = False
         self._is_late = False
+        self._rest = 0
 
     def begin_body(self) -> None:
         """The head is there: what is read from now on belongs to the body."""
         self._is_in_body = True
         self._until = 0.0
+        self._rest = 0
 
     def end_body(self) -> None:
         """The request is answered."""
@@ -47,7 +58,7 @@ class Arriving:
         if self._is_late:
             return b""
         if not self._is_in_body:
-            return self._received(size)
+            return self._received(size) if size <= _HEAD else self._thrown_away()
         now = self._clock.monotonic()
         self._until = self._until or now + self._seconds
         self._sock.settimeout(max(0.0, self._until - now))
@@ -59,6 +70,14 @@ class Arriving:
             raise RequestTimeout from exc
         finally:
             self._sock.settimeout(None)
+
+    def _thrown_away(self) -> bytes:
+        """A piece of a body that was not read, since it was refused; others have their turn."""
+        self._clock.sleep(0)
+        received = self._received(_REST)
+        self._rest += len(received)
+        self._is_late = self._rest > MOST_REST
+        return b"" if self._is_late else received
 
     def _received(self, size: int) -> bytes:
         received: bytes = self._sock.recv(size)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 from werkzeug.exceptions import RequestTimeout
 
-from freellmapi.arrival import Arriving, notice_the_vanished
+from freellmapi.arrival import MOST_REST, Arriving, notice_the_vanished
 from freellmapi.core.clock import SystemClock
 from tests.fakes.clock import FrozenClock
 
@@ -59,6 +59,25 @@ def test_each_body_on_a_connection_has_its_own_time(
         connection.end_body()
         clock.advance(100)
     assert pair[0].gettimeout() is None
+
+
+def test_the_rest_of_a_body_is_thrown_away_in_pieces_and_not_for_ever(
+    pair: tuple[socket.socket, socket.socket], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock, slept = FrozenClock(), list[float]()
+    monkeypatch.setattr(clock, "sleep", slept.append)
+    connection = Arriving(pair[0], clock, 120)
+    connection.begin_body()
+    connection.end_body()
+    pieces, piece = 0, b""
+    while pieces == 0 or piece:
+        pair[1].sendall(b"x" * 16_384)
+        piece = connection.recv(1_000_000)
+        pieces += 1
+        assert len(piece) in (0, 16_384)
+    assert pieces == MOST_REST // 16_384 + 1
+    assert slept == [0] * pieces, "others have their turn before each"
+    assert connection.recv(8_192) == b"", "where a next request begins is not known"
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1"])

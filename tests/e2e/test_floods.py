@@ -13,7 +13,7 @@ from contextlib import ExitStack, contextmanager
 import pytest
 import requests
 
-from tests.e2e.server import HELLO, PATIENCE, Server, config
+from tests.e2e.server import CLOCK, HELLO, PATIENCE, Server, config
 from tests.fakes.provider import FakeProvider, later, says
 
 pytestmark = pytest.mark.e2e
@@ -121,6 +121,25 @@ def test_large_bodies_at_once_are_served_or_told_to_come_back(server: Server) ->
     for refused in (answer for answer in answers if answer.status_code == 503):
         assert refused.json()["error"]["code"] == "server_busy"
         assert refused.headers["Retry-After"] == "1"
+
+
+def test_bodies_of_strangers_are_thrown_away_while_others_are_served(server: Server) -> None:
+    """Refused for their token before they are read; what was sent must go somewhere."""
+    body, waits = b"x" * BODY, []
+
+    def send(_: int) -> int:
+        url = f"{server.url}/v1/chat/completions"
+        return requests.post(url, data=body, timeout=PATIENCE * 4).status_code
+
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        sending = [pool.submit(send, n) for n in range(2 * AT_ONCE)]
+        while not all(each.done() for each in sending):
+            began = CLOCK.monotonic()
+            assert requests.get(f"{server.url}/healthz", timeout=PATIENCE).status_code == 200
+            waits.append(CLOCK.monotonic() - began)
+    assert [each.result() for each in sending] == [401] * 2 * AT_ONCE
+    assert sorted(waits)[len(waits) // 2] < 1
+    assert max(waits) < 5, "eight of them held all others for 28 s once"
 
 
 @pytest.mark.parametrize(

@@ -101,6 +101,8 @@ def machine(name: str) -> Iterator[str]:
         run("-n", name, "addr", "add", f"198.18.{number}.2/30", "dev", theirs)
         run("-n", name, "link", "set", theirs, "up")
         yield f"198.18.{number}.1"
+        # At once; with its network it would end a little later, and its name be taken until then.
+        run("link", "del", ours)
     finally:
         run("netns", "del", name)
 
