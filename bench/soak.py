@@ -12,6 +12,7 @@ import asyncio
 import http.client
 import itertools
 import json
+import signal
 import sys
 import tempfile
 import time
@@ -208,6 +209,8 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=20.0, help="how long (default 20)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write all samples there")
     given = parser.parse_args()
+    # What was started must end with us, however that comes.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory())).resolve()
         fake = upstream(folder)
