@@ -18,7 +18,7 @@ import httptools
 from bench.upstream import STAMP_WRAPS
 
 TOKEN = re.compile(rb"~(\d{15})~")
-TIMEOUT = 60.0
+TIMEOUT = 120.0
 FILLER = "lorem ipsum dolor sit amet "
 
 

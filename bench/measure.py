@@ -130,14 +130,14 @@ async def burst(trial: Trial) -> Figures:
 async def held(trial: Trial) -> Figures:
     """Slow streams (50 chunks, 100 ms apart), all open at once.
 
-    More than a thousand begin more slowly, with 30 chunks further apart: 5,000 chunks a second
-    are half of what a core does.
+    More than a thousand begin more slowly, with 20 chunks further apart: 2,500 chunks a second
+    are a quarter of what a core does.
     """
     figures: Figures = {}
     for number in trial.held:
-        few = number <= 1000
-        shape = Shape(tokens=50, every_ms=100) if few else Shape(tokens=30, every_ms=number // 5)
-        ramp = number / (500 if few else 250)
+        shape, ramp = Shape(tokens=50, every_ms=100), number / 500
+        if number > 1000:
+            shape, ramp = Shape(tokens=20, every_ms=number * 2 // 5), number / 150
         tally = await load(trial.subject.target, shape, connections=number, count=number, ramp=ramp)
         name = f"{number} slow streams"
         trial.server.check()
