@@ -80,7 +80,10 @@ METRICS = _named(
         ("provider", "scope", "window"),
     ),
     Metric(
-        "freellmapi_quota_left_today", "gauge", "Left of day and month caps, all keys.", ("of",)
+        "freellmapi_quota_left_today",
+        "gauge",
+        "Left of day caps and the day's share of month caps, all keys.",
+        ("of",),
     ),
     Metric("freellmapi_quota_used_today", "gauge", "Used today, all keys.", ("of",)),
     Metric(

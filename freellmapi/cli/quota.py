@@ -62,7 +62,8 @@ def _today(today: Json) -> str:
 
 def _of_today(today: Json, unit: str) -> str:
     used, left, more = (today[f"{unit}_{what}"] for what in ("used", "left", "unlimited"))
-    said = f"Today {used:,} {unit} were used, and {left:,} are left by daily and monthly caps"
+    said = f"Today {used:,} {unit} were used, and {left:,} are left by daily caps"
+    said += " and the day's share of monthly ones"
     return f"{said}; {more:,} models on keys have no such cap." if more else f"{said}."
 
 

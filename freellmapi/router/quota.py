@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
@@ -15,7 +16,9 @@ from freellmapi.router.tally import REQUESTS, Tally, Window, windows
 
 KEPT = 1.0
 """Seconds for which a reading is shown again: many pages may ask at once."""
+_BY_DAY = ("rpd", "tpd")
 _BY_MINUTE = ("rpm", "tpm")
+_DAY = 86_400
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +77,10 @@ class ProviderQuota:
 
 @dataclass(frozen=True, slots=True)
 class Today:
-    """All keys together. What is left counts the models that are on, by day and month caps."""
+    """All keys together. What is left counts the models that are on, by their caps of the day.
+
+    A month's cap that no day's cap divides counts with the even share of the days that are left.
+    """
 
     requests_used: int
     tokens_used: int
@@ -240,16 +246,24 @@ class _Reading:
         return self._left(model.windows, is_requests)
 
     def _day_ends_at(self, model: ModelQuota) -> float:
-        days = [w.resets_at for w in model.windows if w.window in ("rpd", "tpd")]
+        days = [w.resets_at for w in model.windows if w.window in _BY_DAY]
         return min(days, default=self.now + 43_200.0)
 
-    @staticmethod
-    def _left(of: tuple[Window, ...], is_requests: bool) -> int | None:
-        """The tightest cap of a day or month, or None if there is none."""
+    def _left(self, of: tuple[Window, ...], is_requests: bool) -> int | None:
+        """What the caps of day and month leave for today, or None if there are none."""
         found: int | None = None
+        of_month: Window | None = None
         for window in of:
             if window.window in _BY_MINUTE or (window.window in REQUESTS) is not is_requests:
                 continue
-            if found is None or window.left < found:
+            if window.window not in _BY_DAY:
+                of_month = window
+            elif found is None or window.left < found:
                 found = window.left
-        return found
+        if of_month is None:
+            return found
+        if found is not None:
+            return min(found, of_month.left)
+        # A whole month's worth, called today's, would drown what the days really allow.
+        days = max(1, math.ceil((of_month.resets_at - self.now) / _DAY))
+        return math.ceil(of_month.left / days)

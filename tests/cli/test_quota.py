@@ -41,7 +41,8 @@ def test_caps_are_shown_with_what_is_left_and_until_when() -> None:
     text = quota_text(as_json(quota(picture)), zone=timezone.utc)
 
     used, tokens, _, head, line, _, hidden = text.splitlines()
-    assert used == "Today 60 requests were used, and 30 are left by daily and monthly caps."
+    said = "Today 60 requests were used, and 30 are left by daily caps"
+    assert used == f"{said} and the day's share of monthly ones."
     assert tokens.endswith("; 2 models on keys have no such cap.")
     assert head.split()[:4] == ["model", "key", "cap", "used"]
     assert line.startswith("alpha (all models)")

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import time
 
 import orjson
 import pytest
 
 from freellmapi.core.errors import ErrorKind
-from freellmapi.core.limits import Limits
+from freellmapi.core.limits import Limits, next_month
 from freellmapi.router.judge import Picture
 from freellmapi.router.quota import AccountQuota, Meter, Quota, Today, quota
 from freellmapi.router.snapshot import LiveKey
@@ -88,13 +89,30 @@ def test_a_provider_that_counts_by_address_has_one_account_for_all_keys() -> Non
         pytest.param(Limits(), 200, id="each model's own"),
         pytest.param(Limits(rpd=150), 150, id="the account over both"),
         pytest.param(Limits(rpd=900), 200, id="an account that allows more"),
-        pytest.param(Limits(requests_per_month=30), 30, id="a month that ends the day"),
+        pytest.param(Limits(rpd=150, requests_per_month=30), 30, id="a month that ends the day"),
+        pytest.param(Limits(requests_per_month=30), 3, id="the day's share of a month"),
     ],
 )
 def test_the_total_is_what_can_really_be_asked(account: Limits, requests: int) -> None:
     models = [model(id=id, limits=DAILY) for id in ("a", "b")]
     found = read(lab(*models, providers=[provider(account_limits=account)]))
     assert left(found)[:2] == (requests, 0)
+
+
+def test_a_month_alone_counts_with_the_days_that_are_left() -> None:
+    town = lab(model(limits=Limits(tokens_per_month=1_000_000)))
+    month_ends = next_month(town.clock.now(), "UTC")
+
+    def tokens_left() -> int:
+        return read(town).today.tokens_left
+
+    days = math.ceil((month_ends - town.clock.now()) / 86_400)
+    assert days > 1
+    assert tokens_left() == math.ceil(1_000_000 / days)
+    use(town, "alpha/m", tokens=400_000)
+    assert tokens_left() == math.ceil(600_000 / days)
+    town.clock.sleep(month_ends - town.clock.now() - 3_600)
+    assert tokens_left() == 600_000, "on the last day, all of it"
 
 
 def test_models_without_such_a_cap_are_not_counted_but_told() -> None:
