@@ -185,6 +185,20 @@ def test_the_page_is_accessible_fits_and_names_no_password(person: Person) -> No
             assert too_wide(page) <= 0
 
 
+def test_on_a_phone_the_sections_are_one_row_that_is_pushed_sideways(person: Person) -> None:
+    page = person.page
+    page.set_viewport_size(PHONE)
+    links = page.get_by_role("navigation", name="Sections").get_by_role("link")
+    boxes = [box for link in links.all() if (box := link.bounding_box())]
+    assert len({box["y"] for box in boxes}) == 1
+    assert min(box["height"] for box in boxes) >= 44
+    about = links.filter(has_text="About")
+    expect(about).not_to_be_in_viewport()
+    about.focus()
+    expect(about).to_be_in_viewport()
+    assert too_wide(page) <= 0
+
+
 def test_without_scripts_a_setting_is_saved(browser: Browser, server: Server) -> None:
     person = Person(browser, server, java_script_enabled=False)
     person.log_in()
