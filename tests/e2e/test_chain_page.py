@@ -10,7 +10,7 @@ import requests
 from playwright.sync_api import Browser, Page, StorageState, expect
 
 from tests.e2e import browser as harness
-from tests.e2e.browser import DESKTOP, PASSWORD, PHONE, Person, axe, shot, too_wide
+from tests.e2e.browser import DESKTOP, PASSWORD, PATIENCE_MS, PHONE, Person, axe, shot, too_wide
 from tests.e2e.server import HELLO, PATIENCE, Server, config
 from tests.fakes.provider import FakeProvider, says
 
@@ -242,7 +242,7 @@ def test_a_second_tab_follows_and_says_so(person: Person) -> None:
     page = person.page
     page.get_by_label("More for third/m").click()
     page.get_by_role("button", name="Move to top").click()
-    expect(other.locator("[data-next]")).to_have_id("third/m", timeout=2_500)
+    expect(other.locator("[data-next]")).to_have_id("third/m", timeout=PATIENCE_MS)
     expect(other.get_by_text("changed elsewhere")).to_be_visible()
 
 
