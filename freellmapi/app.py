@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import logging
 import os
+import secrets
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -17,6 +18,8 @@ from flask import Flask, Response, g
 from freellmapi import log as logs
 from freellmapi.api import blueprint as api
 from freellmapi.api import cors, errors, health, metrics, openapi
+from freellmapi.api.chat import MAX_BODY
+from freellmapi.api.door import Door
 from freellmapi.background import Background, off_hub
 from freellmapi.core.clock import Clock, SystemClock
 from freellmapi.core.errors import SettingsError
@@ -60,8 +63,6 @@ from freellmapi.storage.tokens import TokenStore
 from freellmapi.storage.vault import Vault, parse_key, session_key, verify
 
 log = logging.getLogger(__name__)
-
-MAX_BODY_BYTES = 25 * 1024 * 1024
 
 
 def build_services(settings: Settings, clock: Clock | None = None) -> Services:
@@ -135,7 +136,7 @@ def _assemble(
     key_health = Health(configuration, keys, prober, cooldowns, ledger, clock, Random(), off_hub)
     return Services(
         clock=clock,
-        new_id=lambda: f"req_{uuid.uuid4().hex}",
+        new_id=lambda: f"req_{secrets.token_hex(16)}",
         database=database,
         keys=keys,
         tokens=tokens,
@@ -207,7 +208,7 @@ def create_app(settings: Settings, services: Services | None = None) -> Flask:
     """
     logs.configure(settings.log_format, settings.log_level)
     app = Application("freellmapi", static_folder=None)
-    app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
+    app.config["MAX_CONTENT_LENGTH"] = MAX_BODY
     if services is None:
         services = build_services(settings)
         background = Background(services)
@@ -227,6 +228,7 @@ def create_app(settings: Settings, services: Services | None = None) -> Flask:
     errors.register(app)
     key = session_key(parse_key(settings.encryption_key))
     frame.register(app, services, asset_folder(), key)
+    app.wsgi_app = Door(app.wsgi_app, services, settings.cors_origins)  # type: ignore[method-assign]
     if settings.trusted_proxies:
         app.wsgi_app = Forwarded(app.wsgi_app, settings.trusted_proxies)  # type: ignore[method-assign]
     return app

@@ -10,6 +10,7 @@ import openai
 import pytest
 from flask import Flask
 
+from freellmapi.api.chat import MAX_BODY
 from freellmapi.services import Services
 from tests.api.conftest import CONFIG, Build, app, application, build, fake, services
 from tests.fakes.provider import FakeProvider, Reply, hangs, refuses, resets, status
@@ -94,10 +95,9 @@ def test_an_unknown_model(client: openai.OpenAI) -> None:
     assert raised.value.param == "model"
 
 
-def test_a_body_that_is_too_large(app: Flask, client: openai.OpenAI) -> None:
-    app.config["MAX_CONTENT_LENGTH"] = 2**20
-    with pytest.raises(openai.APIStatusError, match="larger than 1 MB") as raised:
-        ask(client, messages=[{"role": "user", "content": "x" * 2**20}])
+def test_a_body_that_is_too_large(client: openai.OpenAI) -> None:
+    with pytest.raises(openai.APIStatusError, match="larger than 25 MB") as raised:
+        ask(client, messages=[{"role": "user", "content": "x" * MAX_BODY}])
     assert_canonical(raised.value, 413, "request_entity_too_large")
 
 

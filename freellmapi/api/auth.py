@@ -3,41 +3,46 @@
 from __future__ import annotations
 
 import hmac
+from collections.abc import Mapping
 
 from flask import g, request
 
 from freellmapi.core.errors import GatewayError
 from freellmapi.router.record import Caller
-from freellmapi.services import services
+from freellmapi.services import Services, services
 from freellmapi.storage.tokens import digest
 
 
 def authenticate() -> None:
-    """Set ``g.caller``, or refuse with 401.
+    """Set ``g.caller``, or refuse with 401."""
+    g.caller = caller(services(), g.request_id, token_in(request.environ))
 
-    ``Authorization: Bearer`` first, then ``x-api-key``. Tokens are found by their SHA-256,
-    so the time a look-up takes says nothing about any token.
+
+def caller(parts: Services, request_id: str, token: str) -> Caller:
+    """Whose request it is; 401 for a token that is missing or unknown.
+
+    Tokens are found by their SHA-256, so the time a look-up takes says nothing about any.
     """
-    token = token_given()
     if not token:
         raise refused("No API key was given. Send it as `Authorization: Bearer <key>`.")
     wanted = digest(token)
-    parts = services()
     found = parts.configuration.clients.get(wanted)
     if found is None or not hmac.compare_digest(found.digest, wanted):
         raise refused(
             "Incorrect API key provided. `freellmapi token show` prints the one that is good here."
         )
     parts.token_use.note(found.id, parts.clock.now())
-    g.caller = Caller(g.request_id, found.id)
+    return Caller(request_id, found.id)
 
 
-def token_given() -> str:
-    """The token of this request, empty if there is none."""
-    header = request.headers.get("Authorization", "")
-    scheme, _, token = header.partition(" ")
+def token_in(environ: Mapping[str, str]) -> str:
+    """The token of a request, empty if there is none.
+
+    ``Authorization: Bearer`` first, then ``x-api-key``.
+    """
+    scheme, _, token = environ.get("HTTP_AUTHORIZATION", "").partition(" ")
     if scheme.lower() != "bearer" or not token.strip():
-        token = request.headers.get("x-api-key", "")
+        token = environ.get("HTTP_X_API_KEY", "")
     return token.strip()
 
 

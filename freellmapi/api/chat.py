@@ -2,75 +2,102 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
 from flask import Blueprint, Response, g, request
 from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge
 
 from freellmapi.api import render
 from freellmapi.api.departure import Departure
 from freellmapi.api.headers import ratelimit_headers, route_headers
+from freellmapi.api.render import Reply
 from freellmapi.api.schema import chat_request, parse_json
 from freellmapi.core.cancel import Cancellation
 from freellmapi.core.chat import ChatRequest
 from freellmapi.core.route import Outcome
 from freellmapi.router.entrance import Visit
+from freellmapi.router.record import Caller
 from freellmapi.services import Services, services
 
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIEnvironment
+
 MAX_BODY = 25 * 1024 * 1024
-"""Bytes that a body of unstated length is taken for."""
+"""Bytes that a body may have, and that one of unstated length is taken for."""
+_OPTIONS = {
+    "HTTP_X_SESSION_ID": "X-Session-Id",
+    "HTTP_X_MAX_WAIT": "X-Max-Wait",
+    "HTTP_X_STREAM_RECOVERY": "X-Stream-Recovery",
+}
+"""Headers that say how a request is to be served, as WSGI names them."""
 
 
 def chat_completions() -> Response:
-    """One answer, whole or streamed."""
-    parts = services()
-    length = request.content_length
-    visit = parts.entrance.enter(g.caller.token_id, MAX_BODY if length is None else length)
+    """One answer as Flask gives it. What comes to ``/v1`` is answered by ``door.py`` before."""
+    reply = serve(services(), request.environ, g.caller)
+    return Response(reply.body, headers=reply.headers)
+
+
+def serve(parts: Services, environ: WSGIEnvironment, caller: Caller) -> Reply:
+    """One answer, whole or streamed; else ``GatewayError`` or an ``HTTPException``."""
+    length = _length(environ)
+    visit = parts.entrance.enter(caller.token_id, MAX_BODY if length is None else length)
     try:
-        return _answer(parts, _chat(parts, visit.is_large), visit)
+        chat = _chat(parts, environ, length, visit.is_large)
+        return _answer(parts, environ, caller, chat, visit)
     except BaseException:
         visit.leave()
         raise
 
 
-def _answer(parts: Services, chat: ChatRequest, visit: Visit) -> Response:
+def _answer(
+    parts: Services, environ: WSGIEnvironment, caller: Caller, chat: ChatRequest, visit: Visit
+) -> Reply:
     cancel = Cancellation()
-    departure = Departure(request.environ, cancel)
+    departure = Departure(environ, cancel)
     try:
-        outcome = parts.gateway.run(chat, g.caller, cancel)
+        outcome = parts.gateway.run(chat, caller, cancel)
     except BaseException:
         departure.close()
         raise
-    headers = _headers(parts, outcome)
-    response = _response(chat, outcome, departure, visit)
-    response.headers.extend(headers)
-    return response
+    reply = _reply(chat, outcome, departure, visit)
+    reply.headers.extend(_headers(parts, outcome))
+    return reply
 
 
-def _chat(parts: Services, is_large: bool) -> ChatRequest:
+def _chat(
+    parts: Services, environ: WSGIEnvironment, length: int | None, is_large: bool
+) -> ChatRequest:
     """What the body asks for. Others go on while a large one is read."""
-    headers, data = request.headers, _body()
+    options = {name: environ[key] for key, name in _OPTIONS.items() if key in environ}
+    data = _body(environ, length)
     if not is_large:
-        return chat_request(parse_json(data), headers)
-    return parts.off_hub(lambda: chat_request(parse_json(data), headers))
+        return chat_request(parse_json(data), options)
+    return parts.off_hub(lambda: chat_request(parse_json(data), options))
 
 
-def _body() -> bytes:
-    """The whole body. One of unstated length would else be cut silently at the limit."""
-    length, limit = request.content_length, request.max_content_length
-    if length is None:
-        whole = request.get_data()
-        if len(whole) == limit:
-            raise RequestEntityTooLarge
-        return whole
-    if limit is not None and length > limit:
+def _length(environ: Mapping[str, str]) -> int | None:
+    """The stated length of the body; None for one in chunks, whose end alone is told."""
+    stated = environ.get("CONTENT_LENGTH")
+    if stated:
+        return int(stated)
+    return None if environ.get("HTTP_TRANSFER_ENCODING") else 0
+
+
+def _body(environ: WSGIEnvironment, length: int | None) -> bytes:
+    """The whole body. Werkzeug's way reads in pieces of 64 KB: a tenth of what 1 MB costs."""
+    if length is not None and length > MAX_BODY:
         raise RequestEntityTooLarge
-    # Werkzeug's way reads in pieces of 64 KB: a tenth of all that a body of 1 MB costs.
-    data: bytes = request.environ["wsgi.input"].read(length)
-    if len(data) < length:
+    data: bytes = environ["wsgi.input"].read(MAX_BODY + 1 if length is None else length)
+    if length is None and len(data) > MAX_BODY:
+        raise RequestEntityTooLarge
+    if length is not None and len(data) < length:
         raise ClientDisconnected
     return data
 
 
-def _response(chat: ChatRequest, outcome: Outcome, departure: Departure, visit: Visit) -> Response:
+def _reply(chat: ChatRequest, outcome: Outcome, departure: Departure, visit: Visit) -> Reply:
     if outcome.stream is not None:
 
         def over() -> None:
@@ -81,7 +108,7 @@ def _response(chat: ChatRequest, outcome: Outcome, departure: Departure, visit: 
     departure.close()
     visit.leave()
     assert outcome.completion is not None
-    return render.json_response(outcome.completion.body)
+    return render.whole(outcome.completion.body)
 
 
 def _headers(parts: Services, outcome: Outcome) -> list[tuple[str, str]]:

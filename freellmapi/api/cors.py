@@ -38,11 +38,10 @@ def register(app: Flask, origins: tuple[str, ...]) -> None:
         if not _is_api():
             return response
         services().gateway.traffic.answered(response.status_code)
-        origin = request.headers.get("Origin")
-        if origins != (EVERYONE,) and origins:
-            response.vary.add("Origin")
-        if origin and (EVERYONE in origins or origin in origins):
-            _open(response, EVERYONE if EVERYONE in origins else origin)
+        opened = headers(origins, request.headers.get("Origin"))
+        response.headers.extend(opened)
+        if request.method == "OPTIONS":
+            _tell_more(response)
         return response
 
     app.before_request(preflight)
@@ -53,15 +52,25 @@ def _is_api() -> bool:
     return request.path.startswith("/v1/")
 
 
-def _open(response: Response, origin: str) -> None:
-    headers = response.headers
-    headers["Access-Control-Allow-Origin"] = origin
-    headers["Access-Control-Expose-Headers"] = EXPOSED
-    if request.method == "OPTIONS":
-        headers["Access-Control-Allow-Methods"] = "GET, POST, OPTIONS"
-        headers["Access-Control-Max-Age"] = _REMEMBERED
-        # "*" would not stand for Authorization.
-        wanted = request.headers.get("Access-Control-Request-Headers", "")
-        if _HEADERS.fullmatch(wanted):
-            headers["Access-Control-Allow-Headers"] = wanted
-            response.vary.add("Access-Control-Request-Headers")
+def headers(origins: tuple[str, ...], origin: str | None) -> list[tuple[str, str]]:
+    """What an answer of ``/v1`` tells the browser of a page of this origin."""
+    if not origins or (origin is None and origins == (EVERYONE,)):
+        return []
+    told = [] if origins == (EVERYONE,) else [("Vary", "Origin")]
+    if origin and (EVERYONE in origins or origin in origins):
+        told.append(("Access-Control-Allow-Origin", EVERYONE if EVERYONE in origins else origin))
+        told.append(("Access-Control-Expose-Headers", EXPOSED))
+    return told
+
+
+def _tell_more(response: Response) -> None:
+    """Of what may be asked for, to a browser that asks before."""
+    if "Access-Control-Allow-Origin" not in response.headers:
+        return
+    response.headers["Access-Control-Allow-Methods"] = "GET, POST, OPTIONS"
+    response.headers["Access-Control-Max-Age"] = _REMEMBERED
+    # "*" would not stand for Authorization.
+    wanted = request.headers.get("Access-Control-Request-Headers", "")
+    if _HEADERS.fullmatch(wanted):
+        response.headers["Access-Control-Allow-Headers"] = wanted
+        response.vary.add("Access-Control-Request-Headers")

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from flask import Blueprint, Response, request
 
-from freellmapi.api.auth import refused, token_given
+from freellmapi.api.auth import refused, token_in
 from freellmapi.api.measured import own, seen
 from freellmapi.api.metric_names import BOUNDS, METRICS
 from freellmapi.core.counts import Key, Numbers
@@ -63,7 +63,7 @@ def numbers(parts: Services) -> Numbers:
 
 def _check_key(parts: Services) -> None:
     """The unified key alone: the tokens of single clients are for ``/v1``."""
-    wanted = digest(token_given())
+    wanted = digest(token_in(request.environ))
     found = parts.configuration.clients.get(wanted)
     if found is None or found.name != UNIFIED or not hmac.compare_digest(found.digest, wanted):
         raise refused("Metrics are for this machine alone, and for who sends the unified key.")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 
 import orjson
 from flask import Response
@@ -72,12 +73,28 @@ def _error_event(error: UpstreamError) -> bytes:
     return b"data: %b\n\n" % orjson.dumps(body)
 
 
-def streamed(body: EventStream) -> Response:
-    response = Response(body, mimetype="text/event-stream")
-    response.headers["Cache-Control"] = "no-cache"
-    # nginx would gather events into its buffer.
-    response.headers["X-Accel-Buffering"] = "no"
-    return response
+@dataclass(slots=True)
+class Reply:
+    """A good answer, for any WSGI server; the body is closed by who gives it."""
+
+    headers: list[tuple[str, str]]
+    body: Iterable[bytes]
+
+
+def streamed(body: EventStream) -> Reply:
+    headers = [
+        ("Content-Type", "text/event-stream; charset=utf-8"),
+        ("Cache-Control", "no-cache"),
+        # nginx would gather events into its buffer.
+        ("X-Accel-Buffering", "no"),
+    ]
+    return Reply(headers, body)
+
+
+def whole(value: object) -> Reply:
+    data = orjson.dumps(value)
+    headers = [("Content-Type", "application/json"), ("Content-Length", str(len(data)))]
+    return Reply(headers, [data])
 
 
 def json_response(value: object, status: int = 200) -> Response:

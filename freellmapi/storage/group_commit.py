@@ -1,7 +1,8 @@
 """Group commit: whoever has something to write waits, one native thread writes it all.
 
-While one batch is being written the next one gathers; so one caller at a time costs one
-transaction each, and many at once share a few.
+While one batch is being written the next one gathers, and no batch is taken before the
+greenlets that can run now have run; so one caller at a time costs one transaction each, and
+many at once share a few.
 """
 
 from __future__ import annotations
@@ -51,8 +52,7 @@ class GroupCommit(Generic[T]):
             batch = self._gathering
             place = len(batch.items)
             batch.items.append(item)
-            waiter = batch.waiter()
-            self._rouse()
+            waiter = batch.waiter(self._rouse_soon)
         waiter.done.wait()
         return batch.error(place)
 
@@ -66,30 +66,33 @@ class GroupCommit(Generic[T]):
         with self._lock:
             if self._is_closed:
                 return
-            waiter = self._gathering.waiter()
-            self._rouse()
+            waiter = self._gathering.waiter(self._rouse_soon)
         waiter.done.wait()
 
     def close(self) -> None:
         """Returns once all that was added is written; nothing can be added any more."""
         with self._lock:
-            if self._is_closed or not self._is_started:
-                self._is_closed = True
-                return
+            is_over = self._is_closed or not (self._is_started or self._gathering.waiters)
             self._is_closed = True
-            waiter = self._gathering.waiter()
-            self._rouse()
+            if is_over:
+                return
+            waiter = self._gathering.waiter(self._rouse_soon)
         waiter.done.wait()
 
+    def _rouse_soon(self, hub: gevent.hub.Hub) -> None:
+        """Gets the writer going once the turn of this hub's loop is over: what else is ready
+        may have something to write as well. At 32 connections that halves the transactions."""
+        hub.loop.run_callback(self._rouse)
+
     def _rouse(self) -> None:
-        """Gets the writer going; called with the lock held."""
-        if not self._is_started:
-            # Not before the first item: gunicorn forks between import and service.
-            self._is_started = True
-            _start_thread(self._run, ())
-        if self._is_idle:
-            self._is_idle = False
-            self._wake.release()
+        with self._lock:
+            if not self._is_started:
+                # Not before the first item: gunicorn forks between import and service.
+                self._is_started = True
+                _start_thread(self._run, ())
+            if self._is_idle:
+                self._is_idle = False
+                self._wake.release()
 
     def _run(self) -> None:
         while True:
@@ -120,12 +123,13 @@ class _Batch(Generic[T]):
         self.errors: Mapping[int, Exception] = {}
         self.failure: Exception | None = None
 
-    def waiter(self) -> _Waiter:
-        """The one of the caller's hub, shared by all its greenlets."""
+    def waiter(self, on_first: Callable[[gevent.hub.Hub], None]) -> _Waiter:
+        """The one of the caller's hub, shared by all its greenlets; ``on_first`` when new."""
         hub = gevent.get_hub()
         waiter = self.waiters.get(hub)
         if waiter is None:
             waiter = self.waiters[hub] = _Waiter(hub)
+            on_first(hub)
         return waiter
 
     def settle(self, write: Callable[[Sequence[T]], Mapping[int, Exception]]) -> None:

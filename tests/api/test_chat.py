@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 
+from freellmapi.api.chat import MAX_BODY
 from freellmapi.services import Services
 from tests.fakes.provider import FakeProvider, says, status
 
@@ -159,8 +160,7 @@ def test_a_hundred_thousand_messages_are_too_many_for_the_window(client: FlaskCl
 
 
 def test_a_chunked_body_over_the_limit_is_413(client: FlaskClient) -> None:
-    client.application.config["MAX_CONTENT_LENGTH"] = 1_000
-    body = json.dumps({"messages": [{"role": "user", "content": "x" * 2_000}]}).encode()
+    body = json.dumps({"messages": [{"role": "user", "content": "x" * MAX_BODY}]}).encode()
     response = client.post(
         PATH, input_stream=io.BytesIO(body), environ_base={"wsgi.input_terminated": True}
     )

@@ -15,6 +15,7 @@ from referencing import Registry, Resource
 from referencing.jsonschema import DRAFT202012
 from werkzeug.test import TestResponse
 
+from freellmapi.api.chat import MAX_BODY
 from freellmapi.api.openapi import document
 from freellmapi.api.openapi_answers import OWN_CODES, SAYS
 from freellmapi.api.schema import chat_request
@@ -282,10 +283,9 @@ def test_a_stranger_and_too_large_a_body_are_as_described(app: Flask, services: 
     response = app.test_client().post("/v1/chat/completions", json={})
     assert response.status_code == 401
     assert_code(response)
-    app.config["MAX_CONTENT_LENGTH"] = 100
     token = f"Bearer {services.tokens.reveal()}"
     response = app.test_client().post(
-        "/v1/chat/completions", data=b"x" * 101, headers={"Authorization": token}
+        "/v1/chat/completions", data=b"x" * (MAX_BODY + 1), headers={"Authorization": token}
     )
     assert response.status_code == 413
     assert_code(response)

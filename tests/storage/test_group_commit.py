@@ -53,14 +53,23 @@ def test_what_gathers_during_a_write_goes_into_one(
 ) -> None:
     journal.gate = 0
     first = gevent.spawn(group.add, 0)
-    gevent.sleep(0)
-    assert journal.entered.wait(TIMEOUT)
+    with gevent.Timeout(TIMEOUT):
+        while not journal.entered.is_set():
+            gevent.sleep(0.001)
     others = [gevent.spawn(group.add, n) for n in range(1, 51)]
     gevent.sleep(0)
     assert not any(other.ready() for other in others)
     journal.opened.set()
     gevent.joinall([first, *others], timeout=TIMEOUT, raise_error=True)
     assert journal.batches == [[0], list(range(1, 51))]
+
+
+def test_all_who_can_run_now_share_the_first_write(
+    group: GroupCommit[int], journal: Journal
+) -> None:
+    callers = [gevent.spawn(group.add, n) for n in range(20)]
+    gevent.joinall(callers, timeout=TIMEOUT, raise_error=True)
+    assert journal.batches == [list(range(20))]
 
 
 def test_each_caller_gets_its_own_error(group: GroupCommit[int]) -> None:
