@@ -29,6 +29,7 @@ from freellmapi.providers.endpoints import Endpoints
 from freellmapi.providers.images import Images
 from freellmapi.providers.local import LocalModel, LocalSettings
 from freellmapi.providers.origins import Proxies
+from freellmapi.providers.outbound import OutboundProxies
 from freellmapi.providers.probe import Prober
 from freellmapi.providers.transport import Transport
 from freellmapi.providers.wires import WIRES
@@ -57,6 +58,7 @@ from freellmapi.storage.installation import installation
 from freellmapi.storage.keys import DuplicateKey, KeyStore
 from freellmapi.storage.lease import Alone, Leadership, Lease
 from freellmapi.storage.measurements import MeasurementStore
+from freellmapi.storage.proxies import ProxyStore
 from freellmapi.storage.request_log import RequestLog
 from freellmapi.storage.rollups import Rollups
 from freellmapi.storage.tokens import TokenStore
@@ -110,9 +112,11 @@ def _assemble(
     tokens.ensure()
     _store_keys(file, keys)
     local = LocalModel(LocalSettings(settings.data_dir, settings.local_model), clock)
-    configuration = Configuration(keys, tokens, config, _given(settings, file, local))
+    saved_proxies = ProxyStore(database, vault)
+    proxies = OutboundProxies(_proxies(settings), saved_proxies)
+    configuration = Configuration(keys, tokens, config, _given(settings, file, local), proxies)
     request_log = RequestLog(database, clock)
-    transport = Transport(clock, _proxies(settings))
+    transport = Transport(clock, proxies)
 
     def restored(ledger: Ledger) -> None:
         restore(ledger, configuration.snapshot, request_log, Rollups(database), clock.now())
@@ -130,9 +134,9 @@ def _assemble(
         ledger=ledger,
         cooldowns=cooldowns,
         clock=clock,
-        inlined=Images(clock, _proxies(settings)).inlined,
+        inlined=Images(clock, proxies).inlined,
     )
-    prober = Prober(clock, _proxies(settings))
+    prober = Prober(clock, proxies)
     key_health = Health(configuration, keys, prober, cooldowns, ledger, clock, Random(), off_hub)
     return Services(
         clock=clock,
@@ -145,7 +149,8 @@ def _assemble(
         request_log=request_log,
         configuration=configuration,
         transport=transport,
-        proxies=_proxies(settings),
+        proxies=proxies,
+        proxy_store=saved_proxies,
         local=local,
         measurements=saved,
         health=key_health,

@@ -11,7 +11,7 @@ from flask import current_app
 
 from freellmapi.core.clock import Clock
 from freellmapi.providers.local import LocalModel
-from freellmapi.providers.origins import Proxies
+from freellmapi.providers.outbound import OutboundProxies
 from freellmapi.providers.transport import Transport
 from freellmapi.router.asking import OffHub
 from freellmapi.router.cluster import Cluster
@@ -28,6 +28,7 @@ from freellmapi.storage.keys import KeyStore
 from freellmapi.storage.last_used import LastUsed
 from freellmapi.storage.lease import Alone, Leadership
 from freellmapi.storage.measurements import MeasurementStore
+from freellmapi.storage.proxies import ProxyStore
 from freellmapi.storage.request_log import RequestLog
 from freellmapi.storage.token_use import TokenUse
 from freellmapi.storage.tokens import TokenStore
@@ -51,8 +52,9 @@ class Services:
     request_log: RequestLog
     configuration: Configuration
     transport: Transport
-    proxies: Proxies
-    """By which providers are asked about keys and models."""
+    proxies: OutboundProxies
+    """By which every call leaves this machine."""
+    proxy_store: ProxyStore
     local: LocalModel
     measurements: MeasurementStore
     health: Health

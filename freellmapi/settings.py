@@ -9,12 +9,12 @@ from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_network
 from pathlib import Path
 from types import MappingProxyType
-from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
 
 from freellmapi.core.errors import SettingsError
 from freellmapi.providers.guard import check_base_url
+from freellmapi.providers.proxy_url import EXAMPLE, check_proxy
 
 _ROOT = Path(__file__).resolve().parent.parent
 _LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
@@ -253,10 +253,10 @@ class _Reader:
         text = self.text(name.lower()) or self.text(name)
         if text is None:
             return None
-        url = text if "://" in text else f"http://{text}"
-        if not url.startswith("http://") or not _host_of(url):
-            raise SettingsError(f"{name} must be an HTTP proxy, such as http://proxy.example:3128.")
-        return url
+        try:
+            return check_proxy(text)
+        except ValueError as exc:
+            raise SettingsError(f"{name} must be an HTTP proxy, such as {EXAMPLE}.") from exc
 
     def names(self, name: str) -> tuple[str, ...]:
         text = self.text(name.lower()) or self.text(name) or ""
@@ -309,15 +309,6 @@ def _is_ipv6(text: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-def _host_of(url: str) -> str | None:
-    """The host of a URL, None when there is none or its port is no port."""
-    try:
-        parts = urlsplit(url)
-        return parts.hostname if parts.port is None or parts.port > 0 else None
-    except ValueError:
-        return None
 
 
 def _wrong(name: str, value: str, wanted: str) -> SettingsError:

@@ -110,7 +110,7 @@ def check(session: Session, ids: tuple[int, ...]) -> None:
     stored = {key.id: key for key in session.keys.all()}
     for id in ids:
         _must_exist(id in stored, id)
-    with closing(Prober(session.clock, session.proxies)) as prober:
+    with closing(Prober(session.clock, session.services.proxies)) as prober:
         verdicts = [(key, _checked(session, prober, key)) for key in _chosen(stored, ids)]
     rows = [(k.id, k.provider, k.mask, v.status, v.reason) for k, v in verdicts]
     heading = ("ID", "PROVIDER", "KEY", "STATUS", "REASON")

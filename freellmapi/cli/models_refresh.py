@@ -67,7 +67,7 @@ def _ask(session: Session, snapshot: Snapshot, wanted: Sequence[Provider]) -> li
         configuration.secret(provider.id, key) if key else None
         for provider, key in zip(wanted, keys, strict=True)
     ]
-    with closing(Discoverer(session.clock, session.proxies)) as discoverer:
+    with closing(Discoverer(session.clock, session.services.proxies)) as discoverer:
 
         def one(provider: Provider, secret: str | None) -> _Asked:
             try:

@@ -71,7 +71,7 @@ def add(
     limits = {cap: value for cap in _CAPS if (value := caps[cap]) is not None}
     definition |= {"limits": limits} if limits else {}
     provider = _defined(session, id, definition)
-    with closing(Discoverer(session.clock, session.proxies)) as discoverer:
+    with closing(Discoverer(session.clock, session.services.proxies)) as discoverer:
         found = discoverer.locate(provider, key)
     if found.problem == REFUSED:
         raise Refused(f"{provider.base_url}: {REFUSED}.")
@@ -131,7 +131,7 @@ def test(session: Session, id: str, model: str | None) -> None:
     provider = session.provider(id)
     key = _usable_key(session, provider)
     secret = session.services.configuration.secret(provider.id, key.id) if key else None
-    with closing(Prober(session.clock, session.proxies)) as prober:
+    with closing(Prober(session.clock, session.services.proxies)) as prober:
         verdict = prober.probe(provider, secret)
         if model and verdict.status in (HEALTHY, RATE_LIMITED):
             one_token = KeyProbe(provider.chat_path, "POST", model, valid=frozenset({200}))
@@ -233,7 +233,7 @@ def _usable_key(session: Session, provider: Provider) -> LiveKey | None:
 
 
 def _listed(session: Session, provider: Provider, key: str | None) -> tuple[list[str], str]:
-    with closing(Discoverer(session.clock, session.proxies)) as discoverer:
+    with closing(Discoverer(session.clock, session.services.proxies)) as discoverer:
         try:
             return [model.id for model in discoverer.models(provider, key)], ""
         except DiscoveryError as exc:

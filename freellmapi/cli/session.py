@@ -13,7 +13,6 @@ import click
 
 from freellmapi.core.catalog import Catalog, Model, Provider
 from freellmapi.core.clock import Clock, SystemClock
-from freellmapi.providers.origins import Proxies
 from freellmapi.router.snapshot import ChainEntry, Snapshot
 from freellmapi.settings import Settings
 from freellmapi.storage.accounts import AccountStore
@@ -96,11 +95,6 @@ class Session:
         services = build_services(self.settings, self.clock)
         self._at_end(services.close)
         return services
-
-    @property
-    def proxies(self) -> Proxies:
-        settings = self.settings
-        return Proxies(settings.http_proxy, settings.https_proxy, ",".join(settings.no_proxy))
 
     @property
     def today(self) -> str:

@@ -21,7 +21,7 @@ from urllib3.exceptions import HTTPError, NewConnectionError
 from freellmapi.core.catalog import Provider
 from freellmapi.providers.endpoints import endpoint
 from freellmapi.providers.guard import REFUSED, is_refused_address
-from freellmapi.providers.origins import Proxies
+from freellmapi.providers.outbound import Outbound
 from freellmapi.providers.redact import one_line
 
 Refuses = Callable[[str], bool]
@@ -51,7 +51,7 @@ def control_session(refuses: Refuses = is_refused_address) -> requests.Session:
 
 def ask(
     session: requests.Session,
-    proxies: Proxies,
+    proxies: Outbound,
     provider: Provider,
     key: str | None,
     path: str,

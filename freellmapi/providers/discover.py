@@ -14,7 +14,7 @@ from freellmapi.core.errors import UpstreamError
 from freellmapi.providers.classify import classify
 from freellmapi.providers.guard import without_endpoint
 from freellmapi.providers.model_list import Listed, Unreadable, next_page, parse_list
-from freellmapi.providers.origins import Proxies
+from freellmapi.providers.outbound import Outbound
 from freellmapi.providers.redact import one_line
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ class Discoverer:
     """Asks for model lists, following their pages. Follows no redirect."""
 
     def __init__(
-        self, clock: Clock, proxies: Proxies, session: requests.Session | None = None
+        self, clock: Clock, proxies: Outbound, session: requests.Session | None = None
     ) -> None:
         self._clock = clock
         self._proxies = proxies

@@ -16,7 +16,7 @@ import gevent
 from freellmapi import __version__
 from freellmapi.core.clock import Clock
 from freellmapi.providers.guard import REFUSED
-from freellmapi.providers.origins import Proxies
+from freellmapi.providers.outbound import Outbound
 
 if TYPE_CHECKING:
     import requests
@@ -52,7 +52,7 @@ class _Reply:
 class Fetch:
     """The fetches of one request, under one deadline."""
 
-    def __init__(self, clock: Clock, proxies: Proxies, is_public: Callable[[str], bool]) -> None:
+    def __init__(self, clock: Clock, proxies: Outbound, is_public: Callable[[str], bool]) -> None:
         self._clock = clock
         self._proxies = proxies
         self._is_public = is_public

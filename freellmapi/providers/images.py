@@ -20,6 +20,7 @@ from freellmapi.providers.guard import is_public_address
 from freellmapi.providers.image_fetch import Fetch, FetchFailed, megabytes
 from freellmapi.providers.image_memory import ImageMemory
 from freellmapi.providers.origins import Proxies
+from freellmapi.providers.outbound import Outbound
 from freellmapi.providers.quirks import merged
 
 MAX_REQUEST_BYTES = 20 * 1024 * 1024
@@ -36,11 +37,11 @@ class Images:
     def __init__(
         self,
         clock: Clock,
-        proxies: Proxies | None = None,
+        proxies: Outbound | None = None,
         is_public: Callable[[str], bool] = is_public_address,
     ) -> None:
         self._clock = clock
-        self._proxies = proxies or Proxies()
+        self._proxies: Outbound = proxies or Proxies()
         self._is_public = is_public
         self._memory = ImageMemory(clock)
 

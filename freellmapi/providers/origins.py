@@ -38,9 +38,14 @@ _poll = get_original("select", "poll") if hasattr(select, "poll") else None
 class Proxies:
     """Outbound proxies by scheme, and the hosts that go without (``NO_PROXY`` syntax)."""
 
-    http: str | None = None
-    https: str | None = None
+    http: str | None = field(default=None, repr=False)
+    https: str | None = field(default=None, repr=False)
     no_proxy: str = ""
+
+    @property
+    def in_force(self) -> Proxies:
+        """Itself: these never change."""
+        return self
 
     def for_origin(self, scheme: str, host: str) -> str | None:
         """The proxy for this origin; never one for loopback."""
@@ -68,6 +73,7 @@ class Pool(ConnectionPool):
     clock: Clock
     _resolved: tuple[float, list[Any]] = (0.0, [])
     _made = 0
+    _most_idle = MOST_IDLE
 
     def connection(self, timeout: float) -> tuple[Any, bool]:
         """(a connected socket, whether it has carried a request before)."""
@@ -89,7 +95,7 @@ class Pool(ConnectionPool):
         return None
 
     def return_socket(self, sock: Any) -> None:
-        if self._socket_queue.qsize() >= MOST_IDLE:
+        if self._socket_queue.qsize() >= self._most_idle:
             self.release_socket(sock)
         else:
             super().return_socket(sock)
@@ -98,6 +104,11 @@ class Pool(ConnectionPool):
         """Close the connections that wait for a request."""
         while not self._socket_queue.empty():
             self._socket_queue.get(block=False).close()
+
+    def retire(self) -> None:
+        """Keep no connection for later any more; those in use are not touched."""
+        self._most_idle = 0
+        self.drop_idle()
 
     def after_connect(self, sock: Any) -> None:
         self._made += 1

@@ -11,7 +11,7 @@ from freellmapi.core.catalog import KeyProbe, Provider
 from freellmapi.core.clock import Clock
 from freellmapi.core.errors import UpstreamError
 from freellmapi.providers.classify import classify
-from freellmapi.providers.origins import Proxies
+from freellmapi.providers.outbound import Outbound
 from freellmapi.providers.redact import one_line
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ class Prober:
     """Probes keys, one request each. Follows no redirect: the key would go along."""
 
     def __init__(
-        self, clock: Clock, proxies: Proxies, session: requests.Session | None = None
+        self, clock: Clock, proxies: Outbound, session: requests.Session | None = None
     ) -> None:
         self._clock = clock
         self._proxies = proxies

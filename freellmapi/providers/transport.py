@@ -23,6 +23,7 @@ from freellmapi.core.cancel import Cancellation
 from freellmapi.core.clock import Clock
 from freellmapi.core.errors import ErrorKind, UpstreamError
 from freellmapi.providers.origins import Origin, Pool, Proxies
+from freellmapi.providers.outbound import Outbound
 
 READ_BYTES = 65_536
 MAX_HEAD_BYTES = 64 * 1024
@@ -212,9 +213,10 @@ class Response:
 class Transport:
     """Sends calls to any number of origins over kept-alive connections."""
 
-    def __init__(self, clock: Clock, proxies: Proxies | None = None) -> None:
+    def __init__(self, clock: Clock, proxies: Outbound | None = None) -> None:
         self._clock = clock
-        self._proxies = proxies or Proxies()
+        self._proxies: Outbound = proxies or Proxies()
+        self._made_for = self._proxies.in_force
         self._origins: dict[tuple[str, str, int], Origin] = {}
 
     def post(
@@ -306,12 +308,21 @@ class Transport:
             raise
 
     def _origin(self, scheme: str, host: str, port: int) -> Origin:
+        if self._made_for is not self._proxies.in_force:
+            self._leave_origins()
         key = (scheme, host, port)
         found = self._origins.get(key)
         if found is None:
             proxy = self._proxies.for_origin(scheme, host)
             found = self._origins[key] = Origin.of(scheme, host, port, proxy, self._clock)
         return found
+
+    def _leave_origins(self) -> None:
+        """Reach every origin anew, by the proxies of now; streams that run are not touched."""
+        self._made_for = self._proxies.in_force
+        for origin in self._origins.values():
+            origin.pool.retire()
+        self._origins.clear()
 
 
 @contextmanager

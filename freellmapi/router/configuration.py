@@ -20,6 +20,8 @@ from freellmapi.providers.catalog import (
 )
 from freellmapi.providers.catalog_fields import CatalogError
 from freellmapi.providers.changes import with_discovered
+from freellmapi.providers.origins import Proxies
+from freellmapi.providers.outbound import OutboundProxies
 from freellmapi.router.settings import RouterSettings
 from freellmapi.router.snapshot import ANONYMOUS, LiveKey, Snapshot, merged_chain
 from freellmapi.storage.config import ConfigStore
@@ -62,17 +64,25 @@ class _Read:
     clients: Mapping[bytes, ClientToken]
     problems: tuple[str, ...]
     env_keys: tuple[tuple[str, str, str], ...]
+    proxies: Proxies | None
+    """Those saved here."""
 
 
 class Configuration:
     """Holds the current snapshot, and the secrets and client tokens that go with it."""
 
     def __init__(
-        self, keys: KeyStore, tokens: TokenStore, config: ConfigStore, given: Given
+        self,
+        keys: KeyStore,
+        tokens: TokenStore,
+        config: ConfigStore,
+        given: Given,
+        proxies: OutboundProxies | None = None,
     ) -> None:
         self._keys = keys
         self._tokens = tokens
         self._config = config
+        self._proxies = proxies
         self.given = given
         self.problems: tuple[str, ...] = ()
         self._take(self._read())
@@ -106,6 +116,8 @@ class Configuration:
             if problem not in self.problems:
                 log.warning("configuration: %s", problem)
         self.problems = read.problems
+        if self._proxies is not None:
+            self._proxies.take(read.proxies)
         self.snapshot = read.snapshot
 
     def secret(self, provider: str, key_id: str) -> str | None:
@@ -152,6 +164,7 @@ class Configuration:
             MappingProxyType({t.digest: t for t in self._tokens.live()}),
             (*problems, *unusable, *unusable_too),
             env_keys,
+            self._proxies.read() if self._proxies is not None else None,
         )
 
     def _catalog(self, problems: list[str]) -> Catalog:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, select, update
 
-from freellmapi.storage import keys, tokens
+from freellmapi.storage import keys, proxies, tokens
 from freellmapi.storage.counters import CONFIG, advance
 from freellmapi.storage.db import Database
 from freellmapi.storage.tables import client_tokens, provider_keys
@@ -49,6 +49,7 @@ def rotate(database: Database, vault: Vault, new_key: bytes) -> Rotated:
             raise RotationPending
         sealed, unreadable = _reseal_keys(connection, vault, new)
         n_tokens = _reseal_tokens(connection, vault, new)
+        proxies.reseal(connection, vault, new)
         hand_over(connection, vault, new_key)
         advance(connection, CONFIG)
     vault.adopt(new_key)

@@ -15,9 +15,9 @@ let own = 0;
 /** A field that somebody is in the middle of. @param {HTMLElement} region */
 function isHeld(region) {
   if (region.getAttribute("aria-busy") === "true") return true;
-  const input = /** @type {HTMLInputElement | null} */ (region.querySelector("input.input"));
-  const isTyped = region.dataset.setting && input && input.value !== region.dataset.value;
-  return Boolean(isTyped);
+  const inputs = /** @type {HTMLInputElement[]} */ (all("input.input", region));
+  if ("proxy" in region.dataset) return inputs.some((input) => input.value !== input.defaultValue);
+  return Boolean(region.dataset.setting && inputs.some((input) => input.value !== region.dataset.value));
 }
 
 /**

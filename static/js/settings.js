@@ -100,6 +100,37 @@ on(document, "submit", "[data-setting]", (event, form) => {
   else if (valueOf(form) !== form.dataset.value) save(form, valueOf(form));
 });
 
+/* ---- The proxy ---- */
+
+on(document, "submit", "[data-proxy]", async (event, form) => {
+  event.preventDefault();
+  const isReset = /** @type {SubmitEvent} */ (event).submitter?.getAttribute("name") === "reset";
+  const fields = /** @type {HTMLInputElement[]} */ (all(".input", form));
+  const tell = (/** @type {HTMLInputElement} */ field, /** @type {string} */ message) => {
+    const said = find(`#${field.id}-said`);
+    if (said) {
+      fill(said, message);
+      said.hidden = !message;
+    }
+    field.setAttribute("aria-invalid", String(Boolean(message)));
+  };
+  try {
+    await changing(async () => {
+      const values = Object.fromEntries(fields.map((field) => [field.name, field.value]));
+      await (isReset ? del("/api/settings/proxy") : post("/api/settings/proxy", values));
+      for (const field of fields) tell(field, "");
+      // Nothing typed is left, so that the form is drawn anew: the password is hidden then.
+      /** @type {HTMLFormElement} */ (form).reset();
+    });
+    toast(isReset ? "The environment's proxy is in force." : "The proxy is saved.");
+  } catch (/** @type {any} */ error) {
+    const wrong = fields.find((field) => field.name === error.param);
+    for (const field of fields) tell(field, field === wrong ? error.message : "");
+    if (wrong) wrong.focus();
+    else toast(error.message, { bad: true });
+  }
+});
+
 /* ---- Client tokens ---- */
 
 on(document, "submit", "[data-new-token]", async (event, form) => {
@@ -165,6 +196,7 @@ on(document, "submit", "[data-ask-password]", async (event, form) => {
 for (const form of all("[data-setting]")) {
   if (find(".complaint:not([hidden])", form) === null) setValue(form, form.dataset.value ?? "");
 }
+/** @type {HTMLFormElement | null} */ (find("[data-proxy]"))?.reset();
 
 startImport();
 follow();

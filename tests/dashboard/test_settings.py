@@ -11,7 +11,6 @@ import pytest
 
 from freellmapi.dashboard.pages import settings_about as about
 from freellmapi.dashboard.pages.settings_words import FIELDS, GROUPS
-from freellmapi.providers.origins import Proxies
 from freellmapi.router.config_file import parse_text
 from freellmapi.router.settings import RouterSettings
 from freellmapi.services import Services
@@ -356,12 +355,6 @@ def test_the_theme_is_kept_without_a_script(owner: Visitor) -> None:
     assert 'data-theme="dark"' in owner.get("/settings").get_data(as_text=True)
     owner.post("/settings/theme", theme="system")
     assert 'data-theme="dark"' not in owner.get("/settings").get_data(as_text=True)
-
-
-def test_a_proxy_is_named_without_its_password() -> None:
-    found = Proxies("http://me:p@ss@proxy.lan:3128", None, "intranet")
-    assert about.proxies(found) == (("HTTP_PROXY", "proxy.lan:3128"), ("NO_PROXY", "intranet"))
-    assert about.proxies(Proxies()) == ()
 
 
 def test_libraries_are_named_with_their_licences(owner: Visitor) -> None:

@@ -35,6 +35,7 @@ MISTRAL = "p3XcVb8nMq1wEr5tYu7iOp2aSd4fGh6j"
 LAB = "homely-secret-0f3k9d2m5q8r"
 ENCRYPTION_KEY = "5e" * 8 + "c3a1" * 12
 PROXY = "pr0xy-Passw0rt-7731"
+SAVED_PROXY = "n0w-saved-Passw0rt-8842"
 PAGES = (
     *("/keys", "/chain", "/playground", "/analytics", "/settings", "/login", "/settings/export"),
     *("/api/chain", "/api/analytics", "/api/analytics/requests.csv", "/api/palette", "/metrics"),
@@ -130,7 +131,7 @@ def test_no_secret_is_told_or_written(tmp_path: Path, fake: FakeProvider, form: 
         # Others hold a preference of one word.
         cookies = {f"cookie {c.name}": c.value or "" for c in day.session.cookies}
         day.secrets |= {name: value for name, value in cookies.items() if len(value) > 16}
-        assert len(day.secrets) == 11, list(day.secrets)
+        assert len(day.secrets) == 12, list(day.secrets)
         for file in [*copies, *(p for p in server.data.rglob("*") if p.is_file())]:
             day.told[str(file)] = file.read_bytes()
         day.told |= _processes()
@@ -159,6 +160,11 @@ def _settle_in(day: Day) -> None:
     day.note(day.send("/api/keys", key=MISTRAL, provider="mistral", force="1"))
     made = day.send("/api/settings/tokens", name="laptop")
     day.secrets["client token"] = made.json()["token"]
+    day.secrets["saved proxy"] = SAVED_PROXY
+    way = f"http://me:{SAVED_PROXY}@127.0.0.1:9"
+    day.note(day.send("/api/settings/proxy", https_proxy=f"{way}:", http_proxy=way))
+    saved = day.note(day.send("/api/settings/proxy", https_proxy=way, http_proxy=way))
+    assert saved.status_code == 200, saved.text
     server.until(lambda: "google" in server.cli("keys", "list"), "the key is stored")
 
 

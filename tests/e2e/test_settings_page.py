@@ -172,9 +172,56 @@ def test_a_second_tab_follows_and_says_so(person: Person) -> None:
     other.close()
 
 
+def test_a_proxy_is_set_masked_and_given_back_to_the_environment(
+    person: Person, server: Server
+) -> None:
+    page = person.page
+    form = page.locator("#proxy")
+    https = page.get_by_label("HTTPS proxy", exact=True)
+    direct = page.get_by_label("No proxy for", exact=True)
+    expect(form.get_by_text("From the environment")).to_be_visible()
+    expect(https).to_have_value("http://me:••••@proxy.lan:3128")
+    other = person.open_tab()
+    other.goto("/settings")
+    page.bring_to_front()
+    https.fill("http://you:s3cret-too@other.lan:8080")
+    direct.fill("*.example.com")
+    direct.press("Enter")
+    expect(form.get_by_text("*.example.com is no host")).to_be_visible()
+    expect(direct).to_be_focused()
+    expect(direct).to_have_value("*.example.com")
+    expect(https).to_have_value("http://you:s3cret-too@other.lan:8080")
+    form.scroll_into_view_if_needed()
+    shot(page, "settings-proxy-wrong")
+    assert axe(page) == []
+    direct.fill("example.com")
+    form.get_by_role("button", name="Save").click()
+    expect(page.get_by_text("The proxy is saved.")).to_be_visible()
+    expect(https).to_have_value("http://you:••••@other.lan:8080")
+    expect(form.get_by_text("Set here")).to_be_visible()
+    expect(form.get_by_text("is no host")).to_be_hidden()
+    assert "s3cret-too" not in page.content() and "s3cret-too" not in server.log()
+    other.bring_to_front()
+    theirs = other.get_by_label("HTTPS proxy", exact=True)
+    expect(theirs).to_have_value("http://you:••••@other.lan:8080", timeout=4000)
+    other.close()
+    page.bring_to_front()
+    form.scroll_into_view_if_needed()
+    for size, suffix in ((DESKTOP, ""), (PHONE, "-phone")):
+        page.set_viewport_size(size)
+        form.scroll_into_view_if_needed()
+        shot(page, f"settings-proxy{suffix}")
+        assert axe(page) == []
+        assert too_wide(page) <= 0
+    form.get_by_role("button", name="Use the environment's").click()
+    expect(form.get_by_text("From the environment")).to_be_visible()
+    expect(https).to_have_value("http://me:••••@proxy.lan:3128")
+    expect(direct).to_have_value("")
+
+
 def test_the_page_is_accessible_fits_and_names_no_password(person: Person) -> None:
     page = person.page
-    expect(page.get_by_text("proxy.lan:3128")).to_be_visible()
+    expect(page.get_by_label("HTTPS proxy")).to_have_value("http://me:••••@proxy.lan:3128")
     assert "hidden@" not in page.content()
     for size, suffix in ((DESKTOP, ""), (PHONE, "-phone")):
         page.set_viewport_size(size)

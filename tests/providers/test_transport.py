@@ -446,6 +446,50 @@ def test_tls_goes_through_a_tunnel() -> None:
         transport.close()
 
 
+class Changing(Proxies):
+    """Proxies that a test puts in the place of others."""
+
+    now = Proxies()
+
+    @property
+    def in_force(self) -> Proxies:
+        return self.now
+
+    def for_origin(self, scheme: str, host: str) -> str | None:
+        return self.now.for_origin(scheme, host)
+
+
+def test_another_proxy_is_used_for_the_next_call_and_no_stream_is_hurt() -> None:
+    with RawServer(keeps_alive(ok(), ok(b"first whole"))) as one, RawServer(relays()) as two:
+        proxies = Changing()
+        Changing.now = Proxies(f"http://127.0.0.1:{one.port}")
+        transport = Transport(SystemClock(), proxies)
+        whole(post(transport, "http://api.example.test"))
+        running = post(transport, "http://api.example.test")
+        assert one.connections == 1, "the connection is used again while nothing changes"
+        Changing.now = Proxies(f"http://127.0.0.1:{two.port}")
+        found = whole(post(transport, "http://api.example.test"))
+        assert found == b"via proxy: http://api.example.test/chat"
+        assert whole(running) == b"first whole"
+        assert len(one.seen) == 2
+        transport.close()
+
+
+def test_no_connection_by_a_proxy_of_before_is_kept() -> None:
+    with RawServer(keeps_alive(ok(), ok())) as one:
+        proxies = Changing()
+        Changing.now = Proxies(f"http://127.0.0.1:{one.port}")
+        transport = Transport(SystemClock(), proxies)
+        running = post(transport, "http://api.example.test")
+        Changing.now = Proxies("http://127.0.0.1:1")
+        assert failure(transport, "http://api.example.test").kind is K.UNREACHABLE
+        whole(running)
+        gevent.sleep(0.01)
+        one._threads[0].join(2)
+        assert not one._threads[0].is_alive(), "the server has seen the connection end"
+        transport.close()
+
+
 @pytest.mark.parametrize(
     "script",
     [respond(b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n"), respond(b"")],

@@ -25,6 +25,7 @@ from freellmapi.api.schema import parse_json
 from freellmapi.core.errors import GatewayError
 from freellmapi.dashboard import guard
 from freellmapi.dashboard.pages import settings_import as imports
+from freellmapi.dashboard.pages import settings_proxy as proxy
 from freellmapi.dashboard.pages import settings_routing as routing
 from freellmapi.dashboard.pages import settings_tokens as tokens
 from freellmapi.dashboard.pages.settings_page import NO_ANSWER, Answer, settings_page
@@ -74,6 +75,36 @@ def save_form(name: str) -> ResponseReturnValue:
     if "reset" in request.form:
         return _done(lambda: routing.reset(services(), name), name, "Set back.")
     return _done(lambda: routing.save(services(), name, _field("value")), name, "Saved.")
+
+
+# ---- Network ----
+
+
+@bp.post("/api/settings/proxy")
+def save_proxy() -> Response:
+    """All three fields, as ``settings_proxy`` names them."""
+    proxy.save(services(), _body())
+    return json_response({})
+
+
+@bp.delete("/api/settings/proxy")
+def reset_proxy() -> Response:
+    proxy.reset(services())
+    return json_response({})
+
+
+@bp.post("/settings/proxy")
+def save_proxy_form() -> ResponseReturnValue:
+    typed = {name: _field(name) for name in proxy.NAMES}
+    try:
+        if "reset" in request.form:
+            proxy.reset(services())
+        else:
+            proxy.save(services(), typed)
+    except GatewayError as exc:
+        return _refused(exc, exc.param or "", typed)
+    flash("Saved.")
+    return redirect(url_for("settings.page", _anchor="network"))
 
 
 # ---- Client tokens ----

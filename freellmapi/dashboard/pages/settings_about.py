@@ -1,4 +1,4 @@
-"""What runs here: versions, licences, the database, the proxy of the environment."""
+"""What runs here: versions, licences, the database."""
 
 from __future__ import annotations
 
@@ -8,9 +8,6 @@ from dataclasses import dataclass
 from functools import cache
 from importlib import metadata
 from pathlib import Path
-from urllib.parse import urlsplit
-
-from freellmapi.providers.origins import Proxies
 
 LIBRARIES = (
     "click",
@@ -50,18 +47,6 @@ def libraries(static: Path) -> tuple[Library, ...]:
 
 def python() -> str:
     return f"{platform.python_implementation()} {platform.python_version()}"
-
-
-def proxies(found: Proxies) -> tuple[tuple[str, str], ...]:
-    """(variable, host and port), never a name or password."""
-    named = (("HTTP_PROXY", _host(found.http)), ("HTTPS_PROXY", _host(found.https)))
-    given = [(name, host) for name, host in named if host]
-    return (*given, ("NO_PROXY", found.no_proxy)) if found.no_proxy else tuple(given)
-
-
-def _host(url: str | None) -> str:
-    # After the last "@": a password may hold one that nobody has escaped.
-    return urlsplit(url).netloc.rpartition("@")[2] if url else ""
 
 
 def _installed(name: str) -> Library:

@@ -7,11 +7,13 @@ from dataclasses import dataclass
 
 from freellmapi import __version__
 from freellmapi.dashboard.pages import settings_about as about
+from freellmapi.dashboard.pages import settings_proxy as proxy
 from freellmapi.dashboard.pages import settings_routing as routing
 from freellmapi.dashboard.pages import settings_tokens as tokens
 from freellmapi.dashboard.pages.settings_about import Library
 from freellmapi.dashboard.pages.settings_import import Plan
 from freellmapi.dashboard.pages.settings_import_limits import caps, name
+from freellmapi.dashboard.pages.settings_proxy import ProxyForm
 from freellmapi.dashboard.pages.settings_routing import Setting
 from freellmapi.dashboard.pages.settings_tokens import TokenRow
 from freellmapi.dashboard.pages.settings_undo import LastImport, last_import
@@ -39,7 +41,7 @@ class SettingsPage:
     groups: tuple[tuple[str, tuple[Setting, ...]], ...]
     retention: Setting
     tokens: tuple[TokenRow, ...]
-    proxies: tuple[tuple[str, str], ...]
+    proxy: ProxyForm
     can_be_copied: bool
     last_import: LastImport | None
     limits: tuple[tuple[str, str], ...]
@@ -72,7 +74,7 @@ def settings_page(parts: Services) -> SettingsPage:
         groups=tuple((title, tuple(found[name] for name in names)) for title, names in GROUPS),
         retention=found[RETENTION],
         tokens=tokens.rows(parts),
-        proxies=about.proxies(parts.proxies),
+        proxy=proxy.form(parts.proxies),
         last_import=parts.off_hub(lambda: last_import(parts)),
         limits=parts.off_hub(lambda: _limits(parts)),
         can_be_copied=backup.can_be_copied(parts.database),
