@@ -31,14 +31,10 @@ class OutboundProxies:
     def __init__(self, environment: Proxies, store: ProxyStore) -> None:
         self.environment = environment
         self._store = store
-        self._in_force, self.is_saved = environment, False
-
-    @property
-    def in_force(self) -> Proxies:
-        return self._in_force
+        self.in_force, self.is_saved = environment, False
 
     def for_origin(self, scheme: str, host: str) -> str | None:
-        return self._in_force.for_origin(scheme, host)
+        return self.in_force.for_origin(scheme, host)
 
     def read(self) -> Proxies | None:
         """What is saved, None for nothing. Blocks."""
@@ -53,6 +49,6 @@ class OutboundProxies:
         """From now on; None for the environment's. Nothing happens when they are the same."""
         self.is_saved = saved is not None
         wanted = self.environment if saved is None else saved
-        if wanted != self._in_force:
-            self._in_force = wanted
+        if wanted != self.in_force:
+            self.in_force = wanted
             log.info("outbound proxies changed from=%s", "settings" if saved else "environment")

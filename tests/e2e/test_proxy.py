@@ -31,6 +31,7 @@ ANSWER = json.dumps(
         "usage": {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2},
     }
 ).encode()
+GOOGLE = "google/gemini-2.5-flash"
 DEAD = "http://127.0.0.1:1"
 
 
@@ -93,7 +94,35 @@ def test_a_saved_proxy_is_used_for_the_next_request_and_never_gone_around(
             assert ask(server, model).status_code in (502, 503)
         assert len(fake.requests) == asked, "a dead proxy was gone around"
         assert content(ask(server, "near/m")), "loopback goes without"
+        for _ in range(3):
+            ask(server, "far/m")
+        set_proxy(server, http_proxy=f"http://127.0.0.1:{two.port}")
+        assert content(ask(server, "far/m")) == "by proxy", "still benched for the dead proxy"
         assert "hush" not in server.log()
+
+
+def test_checks_of_keys_and_fetched_images_go_by_it_too(tmp_path: Path, fake: FakeProvider) -> None:
+    text = config({"far": "http://provider.test:8099/v1"}, max_wait=0, probe_interval=0)
+    environ = {"FREELLMAPI_GOOGLE_BASE_URL": fake.base_url}
+    with proxy() as one, Server(tmp_path, text, **environ) as server:
+        server.cli("keys", "add", "far", "--force", stdin="k-far\n")
+        server.cli("keys", "add", "google", "--force", stdin="k-google\n")
+        set_proxy(server, http_proxy=f"http://127.0.0.1:{one.port}")
+        checked = requests.post(
+            f"{server.url}/api/keys/check-all", json={}, headers=server.headers(), timeout=PATIENCE
+        )
+        assert checked.status_code == 200, checked.text
+        server.cli("keys", "check")
+        asked = [line for line in one.seen if line.startswith(b"GET http://provider.test:8099/v1/")]
+        assert len(asked) >= 2, "the page's check and the command's"
+        url = {"type": "image_url", "image_url": {"url": "http://images.test/a.png"}}
+        refused = requests.post(
+            f"{server.url}/v1/chat/completions",
+            headers=server.headers(),
+            json={"model": GOOGLE, "messages": [{"role": "user", "content": [url]}]},
+            timeout=PATIENCE,
+        )
+        assert "outbound proxy" in refused.text, refused.text
 
 
 def test_it_outlives_a_restart_and_another_encryption_key(tmp_path: Path) -> None:
