@@ -51,6 +51,7 @@ function show(answer, { whole = false } = {}) {
     sent.set(region.id, wanted.cloneNode(true));
     replace(region, wanted);
   }
+  openAsAddressed();
   tellTimes(root);
   drawCharts(root);
 }
@@ -158,6 +159,12 @@ on(root, "click", "[data-fresh] button", () => {
 on(root, "click", ".figures > summary", (_event, summary) => {
   tabulate(/** @type {HTMLElement} */ (summary.closest("[data-chart]")));
 });
+
+/** The row that was opened while an answer was on its way, which knows nothing of that. */
+function openAsAddressed() {
+  const opener = find(`#r${Number(new URLSearchParams(location.search).get("open"))}`, root);
+  if (opener?.getAttribute("aria-expanded") === "false") toggle(opener);
+}
 
 /** @param {HTMLElement} opener */
 function toggle(opener) {

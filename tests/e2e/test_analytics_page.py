@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 import pytest
-from playwright.sync_api import Browser, Page, StorageState, expect
+from playwright.sync_api import Browser, Page, Route, StorageState, expect
 
 from bench.seed import fill, requests
 from freellmapi.core.limits import Usage
@@ -117,6 +117,20 @@ def test_a_row_opens_by_key_and_stays_in_the_address(person: Person) -> None:
     expect(page.locator(".timeline:visible")).to_have_count(1)
     assert "open=" in page.url
     page.reload()
+    expect(page.locator(".timeline:visible")).to_have_count(1)
+
+
+def test_a_row_opened_before_the_answer_in_the_viewers_zone_stays_open(person: Person) -> None:
+    page = person.page
+    asked: list[Route] = []
+    page.route("**/api/analytics?*", lambda route: asked.append(route), times=1)
+    with page.expect_request("**/api/analytics?*"):
+        page.goto("/analytics?range=7d")
+    opener = page.locator(".opener").first
+    said = opener.inner_text()
+    opener.click()
+    asked[0].continue_()
+    expect(opener).not_to_have_text(said)
     expect(page.locator(".timeline:visible")).to_have_count(1)
 
 
