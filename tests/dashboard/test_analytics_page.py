@@ -13,6 +13,7 @@ import pytest
 
 from freellmapi.dashboard.pages.analytics_asked import Asked, By, Outcome
 from freellmapi.dashboard.pages.analytics_charts import times
+from freellmapi.dashboard.pages.analytics_page import FEW_LINES
 from freellmapi.dashboard.periods import Range
 from freellmapi.services import Services
 from tests.dashboard.conftest import Visitor
@@ -106,6 +107,25 @@ def test_every_range_and_breakdown_is_shown(busy: Visitor, by: By, over: Range) 
     response = busy.get(f"/analytics?range={over.value}&by={by.value}")
     assert response.status_code == 200
     assert f"Requests by {by.value}" in response.get_data(as_text=True)
+
+
+def test_a_long_breakdown_shows_its_first_rows_and_leads_to_the_rest(
+    owner: Visitor, services: Services
+) -> None:
+    many, now = FEW_LINES + 2, services.clock.now()
+    write(
+        services.database,
+        [answered(now - 60 - n, served_model=f"model-{n}", attempts=()) for n in range(many)],
+    )
+    address, rows = "/analytics?by=model", re.compile(r'class="figure with-bar"')
+    few = owner.get(address).get_data(as_text=True)
+    assert len(rows.findall(few)) == FEW_LINES
+    assert "and 2 more with fewer requests" in few
+    assert "/analytics?by=model&amp;lines=all#breakdown-section" in few
+    whole = owner.get(f"{address}&lines=all").get_data(as_text=True)
+    assert len(rows.findall(whole)) == many
+    assert "more with fewer requests" not in whole
+    assert 'href="/analytics?by=model#breakdown-section"' in whole
 
 
 def test_live_answers_nothing_while_nothing_changed(busy: Visitor, services: Services) -> None:

@@ -18,7 +18,7 @@ from freellmapi.dashboard.queries import Filters
 ZONE_COOKIE = "zone"
 SERVER_ZONE = "UTC"
 _LONGEST = 200
-_KEPT = ("range", "by", "outcome", "provider", "model", "client", "text", "tables", "tz")
+_KEPT = ("range", "by", "lines", "outcome", "provider", "model", "client", "text", "tables", "tz")
 
 E = TypeVar("E", bound=Enum)
 
@@ -49,12 +49,14 @@ class Asked:
     """The address, read. What it leaves out or has wrong is as if nothing was asked.
 
     ``before`` and ``open`` are row ids of the log: where the page of requests begins, and
-    whose attempts are shown; ``tables`` shows those behind the charts, where no script does.
-    ``tz`` is the zone in the address, ``zone`` the one in use.
+    whose attempts are shown; ``lines`` shows the breakdown's rows beyond the first; ``tables``
+    shows those behind the charts, where no script does. ``tz`` is the zone in the address,
+    ``zone`` the one in use.
     """
 
     range: Range = Range.DAY
     by: By = By.PROVIDER
+    lines: str = ""
     outcome: Outcome = Outcome.ANY
     provider: str = ""
     model: str = ""
@@ -73,6 +75,7 @@ class Asked:
         return cls(
             range=_one_of(Range, args.get("range"), Range.DAY),
             by=_one_of(By, args.get("by"), By.PROVIDER),
+            lines="all" if args.get("lines") else "",
             outcome=_one_of(Outcome, args.get("outcome"), Outcome.ANY),
             provider=args.get("provider", "")[:_LONGEST],
             model=args.get("model", "")[:_LONGEST],

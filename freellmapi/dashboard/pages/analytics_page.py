@@ -20,7 +20,8 @@ from freellmapi.router.snapshot import Snapshot
 from freellmapi.services import Services
 
 PAGE = 25
-MOST_LINES = 100
+FEW_LINES, MOST_LINES = 15, 100
+"""Rows of a breakdown, and when all are asked for."""
 MINUTE = 60
 _SAME = 0.0005
 _STATES = {
@@ -130,7 +131,8 @@ def analytics_page(
     now = parts.clock.now()
     current = mark(parts)
     catalog = snapshot.catalog
-    timed = MOST_LINES if asked.by is By.MODEL else 0
+    most = MOST_LINES if asked.lines else FEW_LINES
+    timed = most if asked.by is By.MODEL else 0
     shown = overview(parts.database, catalog, asked.range, asked.zone, now, finished, timed)
     lines = getattr(shown, f"{asked.by.value}s")
     before = int(asked.before) if asked.before else None
@@ -144,8 +146,8 @@ def analytics_page(
         axis=axis(shown.series, asked),
         charts=charts(shown, catalog),
         caps=cap_lines(quota),
-        lines=lines[:MOST_LINES],
-        more_lines=max(0, len(lines) - MOST_LINES),
+        lines=lines[:most],
+        more_lines=max(0, len(lines) - most),
         recent=page(found),
         has_any=not current.startswith("0."),
         has_keys=bool(quota.providers),

@@ -10,11 +10,11 @@ const LARGE = [[1e9, "B"], [1e6, "M"], [1e3, "K"]];
 const SPANS = [[86400, "d"], [3600, "h"], [60, "min"]];
 
 /**
- * `1,204`.
+ * `1,204`, without `Intl`, whose first use in a page takes longer than all its figures together.
  * @param {number} n
  */
 export function number(n) {
-  return n.toLocaleString("en-US", { maximumFractionDigits: 1 });
+  return String(Math.round(n * 10) / 10).replace(/\B(?=(\d{3})+(?!\d))/g, ",");
 }
 
 /**

@@ -4,7 +4,7 @@
  */
 
 import { get } from "./api.js";
-import { all } from "./dom.js";
+import { all, on } from "./dom.js";
 import { ago, moment, until } from "./format.js";
 
 /**
@@ -55,8 +55,7 @@ export function poll(url, seconds, callback, { now = true } = {}) {
   return { stop, refresh };
 }
 
-/**
- * Words for every `<time data-ago>` and `<time data-until>`, in the viewer's zone on hover.
+/** Words for every `<time data-ago>` and `<time data-until>`.
  * @param {ParentNode} [root]
  */
 export function tellTimes(root = document) {
@@ -66,9 +65,11 @@ export function tellTimes(root = document) {
     if (Number.isNaN(at)) continue;
     const text = "ago" in element.dataset ? ago(at, now) : until(at, now);
     if (element.textContent !== text) element.textContent = text;
-    if (element.dataset.told !== String(at)) {
-      element.title = moment(at);
-      element.dataset.told = String(at);
-    }
   }
 }
+
+// In the viewer's zone from when it is pointed at: for all times at once that would hold the page up.
+on(document, "pointerover", "time[data-ago], time[data-until]", (_event, element) => {
+  const at = Date.parse(element.getAttribute("datetime") ?? "") / 1000;
+  if (!Number.isNaN(at)) element.title = moment(at);
+});

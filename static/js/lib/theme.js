@@ -33,6 +33,16 @@ export function setTheme(wanted) {
  * @returns {string}
  */
 export function color(token) {
+  let found = colors.get(token);
+  if (!found) colors.set(token, (found = resolved(token)));
+  return found;
+}
+
+/** As the theme of now has them. @type {Map<string, string>} */
+const colors = new Map();
+
+/** @param {string} token */
+function resolved(token) {
   const probe = document.createElement("span");
   probe.style.color = `var(${token})`;
   document.body.append(probe);
@@ -58,6 +68,7 @@ export function hue(provider) {
 export const providerColor = (provider) => color(`--hue-${hue(provider)}`);
 
 function changed() {
+  colors.clear();
   document.dispatchEvent(new CustomEvent("themechange"));
 }
 
