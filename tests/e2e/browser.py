@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import tempfile
@@ -36,9 +37,21 @@ def chromium() -> str | None:
 
 
 @contextmanager
+def network(how: int) -> Iterator[None]:
+    """The machine's network: unchanged meanwhile (``LOCK_SH``), or to be changed (``LOCK_EX``).
+
+    Chromium ends all that it loads when an address comes or goes (ERR_NETWORK_CHANGED), and the
+    tests of other files run at the same time.
+    """
+    with (Path(tempfile.gettempdir()) / "freellmapi-network.lock").open("a") as file:
+        fcntl.flock(file, how)
+        yield
+
+
+@contextmanager
 def launched() -> Iterator[Browser]:
     """One browser; a context in it is a person with cookies of their own."""
-    with sync_playwright() as playwright:
+    with network(fcntl.LOCK_SH), sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path=chromium(), args=["--no-sandbox", "--disable-dev-shm-usage"]
         )

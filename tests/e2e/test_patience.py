@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import socket
 import subprocess
@@ -13,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.e2e.browser import network
 from tests.e2e.impatient import OPTIONS, Impatient
 from tests.e2e.server import CLOCK, PATIENCE, Server, config
 from tests.fakes.provider import FakeProvider, hangs, says, stalls
@@ -93,6 +95,11 @@ def machine(name: str) -> Iterator[str]:
     """Another machine, as far as the network can tell; the address under which it sees us."""
     ours, theirs = f"{name}a", f"{name}b"
     number = os.getpid() % 250 + 1
+    with network(fcntl.LOCK_EX):
+        yield from _connected(name, ours, theirs, number)
+
+
+def _connected(name: str, ours: str, theirs: str, number: int) -> Iterator[str]:
     run("netns", "add", name)
     try:
         run("link", "add", ours, "type", "veth", "peer", "name", theirs, "netns", name)
