@@ -137,11 +137,11 @@ function shares(card) {
     maxBarThickness: 14,
     borderRadius: 1,
   }));
-  const base = options([], true, "count");
+  const base = options([], true, "count", true);
   const { x, y } = base.scales;
   const labels = rows.map((row) => row.dataset.label ?? "");
   // Two lines each, so that they fit on a phone.
-  const lines = rows.map((row) => [row.dataset.label ?? "", row.dataset.of ?? ""]);
+  const lines = rows.map((row) => [row.dataset.name ?? "", row.dataset.of ?? ""]);
   const names = { ...x.ticks, color: color("--ink-2"), callback: (/** @type {number} */ i) => lines[i] };
   const percents = { ...y.ticks, callback: (/** @type {number} */ value) => `${value} %` };
   const label = (/** @type {any} */ item) => `${item.dataset.label}  ${item.dataset.texts[item.dataIndex]}`;
@@ -196,8 +196,11 @@ function line(ink, kind, i, last) {
   };
 }
 
-/** @param {string[]} ticks @param {boolean} stacked @param {"count" | "tokens" | "seconds"} unit */
-function options(ticks, stacked, unit) {
+/**
+ * @param {string[]} ticks @param {boolean} stacked @param {"count" | "tokens" | "seconds"} unit
+ * @param {boolean} [isLying] every bar has its name
+ */
+function options(ticks, stacked, unit, isLying = false) {
   const quiet = color("--ink-3");
   const font = { size: 11, family: getComputedStyle(document.body).fontFamily };
   return {
@@ -215,7 +218,9 @@ function options(ticks, stacked, unit) {
           color: quiet,
           font,
           maxRotation: 0,
-          autoSkip: false,
+          // Where there is no room for all of them, every second one.
+          autoSkip: !isLying,
+          autoSkipPadding: 12,
           callback: (/** @type {number} */ i) => ticks[i] ?? "",
         },
         // A step without a word is no tick, which would be measured like one.

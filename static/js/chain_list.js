@@ -1,6 +1,6 @@
 /** Which rows are seen, in what order and groups, and which are chosen. */
 
-import { all, find, h, icon, on } from "./lib/dom.js";
+import { all, find, h, on } from "./lib/dom.js";
 
 /** The refs of the rows in the order in which they are asked, whatever is filtered away. */
 export const shown = { order: /** @type {string[]} */ ([]), grouped: false, text: "", only: "" };
@@ -165,7 +165,6 @@ function family(name) {
   const handle = h(
     "button",
     { class: "row-handle family-handle", type: "button", "aria-label": `Move the family ${name}`, "aria-describedby": "how-to-move", "aria-pressed": "false" },
-    icon("handle"),
   );
   const head = h("div", { class: "family-head" }, handle, box, h("span", null, name), h("span", { class: "quiet", "data-many-of": true }));
   return h("li", { class: "family", "data-of": name }, head, rows);

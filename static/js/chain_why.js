@@ -118,11 +118,17 @@ function candidate(row) {
       h("span", null, `${gate.gate}: ${gate.reason || "passed"}`, gate.until ? [", ", time(gate.until)] : ""),
     ),
   );
+  // Who could answer as well, but is not needed, says why when asked.
+  const isOpen = row.next || !row.passed;
   return h(
     "li",
     null,
-    h("div", { class: "line" }, h("strong", null, row.model), h("span", { class: "quiet small" }, row.key_label), word),
-    h("ul", { class: "gates" }, gates),
+    h(
+      "details",
+      isOpen ? { open: true } : null,
+      h("summary", { class: "line" }, icon("chevron", 14), h("strong", null, row.model), h("span", { class: "quiet small" }, row.key_label), word),
+      h("ul", { class: "gates" }, gates),
+    ),
   );
 }
 

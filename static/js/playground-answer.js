@@ -141,7 +141,14 @@ function tries({ attempts }) {
   if (!attempts.length) return null;
   return h(
     "details",
-    { class: "pg-tries" },
+    {
+      class: "pg-tries",
+      // Under the last answer they would open behind the composer.
+      ontoggle: (/** @type {Event} */ event) => {
+        const { lastElementChild: list, open } = /** @type {HTMLDetailsElement} */ (event.currentTarget);
+        if (open) list?.scrollIntoView({ block: "nearest" });
+      },
+    },
     h("summary", null, attempts.length === 1 ? "1 failed attempt" : `${attempts.length} failed attempts`),
     h(
       "ul",

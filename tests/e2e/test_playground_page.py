@@ -315,6 +315,10 @@ def test_two_models_answer_side_by_side(
     page.get_by_role("button", name="Go on with this one").click()
     shot(page, "playground-compare")
     assert axe(page) == []
+    page.set_viewport_size(PHONE)
+    send = page.get_by_role("button", name="Send").bounding_box()
+    assert send and send["width"] == send["height"]
+    page.set_viewport_size(DESKTOP)
     page.get_by_role("button", name="Stop comparing").click()
     ask(page, "And now?")
     expect(page.locator(".pg-answer")).to_have_count(3)
