@@ -78,12 +78,14 @@ function showRunning() {
 function showModels() {
   const { model, second } = desk.talk.options;
   for (const [field, id] of [["model", model], ["second", second]]) {
-    const button = find(`[data-pick="${field}"]`);
+    const button = /** @type {HTMLButtonElement | null} */ (find(`[data-pick="${field}"]`));
     const name = button && find("[data-name]", button);
     if (!button || !name) continue;
     name.textContent = id;
     button.setAttribute("aria-label", `${field === "model" ? "Model" : "Second model"}: ${id}`);
     button.hidden = id === "";
+    // Before the scripts were there a click would have done nothing.
+    button.disabled = false;
   }
   const compare = find("[data-compare]");
   compare?.setAttribute("aria-pressed", String(second !== ""));
