@@ -27,7 +27,7 @@ from freellmapi.providers.guard import REFUSED, is_refused_address
 POOL_SIZE = 10_000
 MOST_IDLE = 128
 """Connections kept for later. A thousand streams would leave a thousand of them behind, which
-hold a file each, and all the memory around them: none of it could be given back."""
+hold a file each."""
 RESOLVED_FOR = 30.0
 """Seconds for which a host's addresses are not asked for again."""
 

@@ -59,7 +59,7 @@ class Watchdog:
         while True:
             self.look(clock)
 
-    def look(self, clock: Clock, held_by: Callable[[], str] = lambda: "") -> None:
+    def look(self, clock: Clock) -> None:
         """One sleep, and what it tells."""
         waited, due = self._waited(), clock.monotonic() + INTERVAL
         clock.sleep(INTERVAL)
@@ -72,4 +72,4 @@ class Watchdog:
         if lag > LATE and now >= self._quiet_until:
             self._quiet_until = now + QUIET
             others = f", {waited * 1000:.0f} of them for a processor" if waited > 0.001 else ""
-            log.warning("everything waited for %.0f ms%s%s", lag * 1000, others, held_by())
+            log.warning("everything waited for %.0f ms%s", lag * 1000, others)
