@@ -543,7 +543,13 @@ def test_the_client_leaves_while_we_connect(transport: Transport, busy_url: str)
 def test_the_client_leaves_while_we_wait_for_the_head(transport: Transport) -> None:
     with FakeProvider(hangs()) as fake:
         cancel = Cancellation()
-        gevent.spawn_later(0.1, cancel.cancel)
+
+        def leave() -> None:
+            while not fake.requests:
+                gevent.sleep(0.01)
+            cancel.cancel()
+
+        gevent.spawn(leave)
         error = failure(transport, fake.base_url, cancel=cancel, first_byte_timeout=20)
         gevent.sleep(0.001)
         assert error.kind is K.CLIENT_GONE
