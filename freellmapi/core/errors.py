@@ -35,6 +35,11 @@ class ErrorKind(str, Enum):
     HEDGED_OUT = "overtaken"
     """No failure: the call beside it answered first, and this one was ended."""
 
+    @property
+    def words(self) -> str:
+        """For people: ``rate limited``."""
+        return self.value.replace("_", " ")
+
 
 class Bench(str, Enum):
     """How much of the pool a failure speaks for."""

@@ -118,7 +118,7 @@ class Cooldowns:
             return before
         if not own:
             strikes = before.strikes if before is not None else 0
-        reason = f"{error.kind.value}: {error.message}"
+        reason = f"{error.kind.words}: {error.message}"
         stated = not own and error.retry_after is not None and seconds < NEVER
         entry = BenchEntry(now + seconds, error.kind, reason, own, strikes, stated=stated)
         self._entries[name] = entry

@@ -94,7 +94,7 @@ def _message(
     for attempt in failed:
         if attempt.error is not None:
             said = f" ({attempt.message})" if attempt.message else ""
-            reasons[attempt.ref] = f"{attempt.error.value.replace('_', ' ')}{said}"
+            reasons[attempt.ref] = f"{attempt.error.words}{said}"
     for left_out in skipped:
         reasons.setdefault(left_out.ref, left_out.reason + _for(left_out.until, now))
     shown = [f"{ref}: {reason}" for ref, reason in list(reasons.items())[:SHOWN]]

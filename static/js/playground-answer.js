@@ -39,7 +39,7 @@ const SHARE = 0.2;
  * @returns {{element: HTMLElement, update: () => void}}
  */
 export function answerView(answer, act) {
-  const thinking = h("details", { class: "pg-thinking", hidden: true }, h("summary", null, "Reasoning"), h("p"));
+  const thinking = h("details", { class: "fold pg-thinking", hidden: true }, h("summary", null, "Reasoning"), h("p"));
   const body = h("div", { class: "md" });
   const calls = h("div", { class: "pg-calls" });
   const mark = h("div", { class: "pg-mark", hidden: true });
@@ -142,7 +142,7 @@ function tries({ attempts }) {
   return h(
     "details",
     {
-      class: "pg-tries",
+      class: "fold pg-tries",
       // Under the last answer they would open behind the composer.
       ontoggle: (/** @type {Event} */ event) => {
         const { lastElementChild: list, open } = /** @type {HTMLDetailsElement} */ (event.currentTarget);

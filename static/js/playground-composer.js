@@ -11,7 +11,7 @@ import { attach, thumbnails } from "./playground-images.js";
 import { pick } from "./playground-models.js";
 import { widen } from "./playground-turns.js";
 
-const TALLEST = 240;
+const TALLEST = 196;
 
 /** @type {HTMLTextAreaElement} */
 export const text = /** @type {any} */ (find("[data-text]"));

@@ -219,6 +219,22 @@ def test_built_in_providers_are_not_removed(owner: Visitor) -> None:
     assert owner.send("/api/keys/endpoints/groq/remove", {}).status_code == 404
 
 
+def test_a_refused_key_beside_a_good_one_is_told_as_refused(
+    owner: Visitor, services: Services
+) -> None:
+    for state, name in (("healthy", "a"), ("invalid", "b")):
+        key = services.keys.add("groq", "gsk_" + name * 52)
+        services.keys.set_status(key.id, state)
+    services.configuration.refresh()
+    page = owner.get("/keys").get_data(as_text=True)
+    row = page[page.index('data-row="groq"') :]
+    head = row[: row.index("</summary>")]
+    assert re.findall(r'data-state="(\w+)">([^<]+)<', head) == [
+        ("healthy", "healthy"),
+        ("invalid", "1 refused"),
+    ]
+
+
 @pytest.mark.parametrize(
     ("code", "found", "word"),
     [(200, "healthy", "healthy"), (401, "invalid", "refused"), (500, "error", "could not be")],

@@ -125,6 +125,17 @@ def too_wide(page: Page) -> int:
     return int(found)
 
 
+def cut(page: Page, selector: str) -> list[str]:
+    """Of what is seen there, the texts that are not seen in full."""
+    found = page.locator(selector).evaluate_all(
+        """(all) => all
+          .filter((e) => e.checkVisibility())
+          .filter((e) => e.scrollWidth > e.clientWidth || e.scrollHeight > e.clientHeight + 1)
+          .map((e) => e.textContent)"""
+    )
+    return [str(text) for text in found]
+
+
 def axe(page: Page) -> list[str]:
     """What axe-core finds serious or critical: ``rule: element``, empty when all is well."""
     # Not as a script element, which the page's own policy would refuse.

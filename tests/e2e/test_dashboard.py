@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import Browser, Page, StorageState, ViewportSize, expect
 
 from tests.e2e import browser as harness
-from tests.e2e.browser import DESKTOP, PASSWORD, PHONE, Person, axe, shot, too_wide
+from tests.e2e.browser import DESKTOP, PASSWORD, PHONE, Person, axe, cut, shot, too_wide
 from tests.e2e.server import Server, config
 
 pytestmark = [
@@ -169,6 +169,18 @@ def test_control_k_finds_pages_and_models(person: Person) -> None:
     search.fill("play")
     page.keyboard.press("Enter")
     page.wait_for_url("**/playground")
+
+
+def test_on_a_phone_the_palette_shows_names_in_full(person: Person) -> None:
+    page = person.page
+    page.set_viewport_size(PHONE)
+    page.get_by_role("button", name="Search, Ctrl K").click()
+    page.get_by_role("combobox", name="Search").fill("instruct")
+    found = page.locator(".palette-list").get_by_role("option")
+    expect(found.first).to_contain_text("Model")
+    shot(page, "palette-phone")
+    assert cut(page, ".palette-item span") == []
+    assert axe(page) == []
 
 
 def test_an_expired_session_is_renewed_over_the_page(person: Person) -> None:

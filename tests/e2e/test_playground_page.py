@@ -13,7 +13,7 @@ import pytest
 from playwright.sync_api import Browser, FilePayload, StorageState, expect
 
 from tests.e2e import browser as harness
-from tests.e2e.browser import DESKTOP, PASSWORD, PHONE, Person, axe, shot, too_wide
+from tests.e2e.browser import DESKTOP, PASSWORD, PHONE, Person, axe, cut, shot, too_wide
 from tests.e2e.playground import ask, choose, message
 from tests.e2e.server import Server, config
 from tests.fakes.provider import (
@@ -30,6 +30,7 @@ pytestmark = [
     pytest.mark.skipif(harness.chromium() is None, reason="there is no Chromium here"),
 ]
 
+LONG = "openrouter/nvidia/nemotron-3-nano-omni-30b-a3b-reasoning:free"
 MARKDOWN = """## Two kinds of tree
 
 A **B-tree** updates *in place*; an `LSM` tree appends. See https://example.org/trees.
@@ -318,6 +319,12 @@ def test_two_models_answer_side_by_side(
     page.set_viewport_size(PHONE)
     send = page.get_by_role("button", name="Send").bounding_box()
     assert send and send["width"] == send["height"]
+    choose(page, LONG)
+    message(page).fill("one line\nand another")
+    shot(page, "playground-compare-phone")
+    assert cut(page, "[data-pick] [data-name]") == []
+    message(page).fill("")
+    choose(page, "groq/m")
     page.set_viewport_size(DESKTOP)
     page.get_by_role("button", name="Stop comparing").click()
     ask(page, "And now?")

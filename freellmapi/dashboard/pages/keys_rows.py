@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from freellmapi.core.catalog import Model, Provider
 from freellmapi.core.errors import ErrorKind, UpstreamError
@@ -223,11 +223,7 @@ def _state(
     if usable and blocked is not None and all(state.kind != "invalid" for state in usable):
         return State("limited", "limited", blocked[1], blocked[0])
     order = ("healthy", "limited", "unknown", "error", "invalid", "off")
-    best = min(usable or [row.state for row in keys], key=lambda state: order.index(state.kind))
-    refused = sum(row.state.kind == "invalid" for row in keys)
-    if refused and best.kind != "invalid":
-        return replace(best, word=f"{best.word}, {refused} refused")
-    return best
+    return min(usable or [row.state for row in keys], key=lambda state: order.index(state.kind))
 
 
 def _model_state(found: list[ModelQuota]) -> State | None:

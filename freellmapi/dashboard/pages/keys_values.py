@@ -76,6 +76,13 @@ class ProviderRow:
         return "" if not n else "1 key" if n == 1 else f"{n} keys"
 
     @property
+    def refused(self) -> int:
+        """Its refused keys, where the best one is not."""
+        if self.state.kind == "invalid":
+            return 0
+        return sum(key.state.kind == "invalid" for key in self.keys)
+
+    @property
     def caution(self) -> str:
         """What of its terms should be known before a key is got; empty when nothing."""
         terms = self.provider.terms.lower()
