@@ -17,7 +17,8 @@ class ThinkSplitter:
 
     def __init__(self) -> None:
         self._held = ""
-        self._stage = self._before
+        # Not the bound method: a splitter that held itself would stay until it is looked for.
+        self._stage = ThinkSplitter._before
         self.done = False
         """Whether all further text is the answer and nothing is held back."""
 
@@ -26,12 +27,12 @@ class ThinkSplitter:
         if self.done:
             return "", text
         self._held += text
-        return self._stage()
+        return self._stage(self)
 
     def flush(self) -> tuple[str, str]:
         """What was held back when the answer ended."""
         held, self._held = self._held, ""
-        if self._stage == self._before:
+        if self._stage is ThinkSplitter._before:
             return "", held
         return held, ""
 
@@ -39,8 +40,8 @@ class ThinkSplitter:
         start = self._held.lstrip()
         if start.startswith(OPEN):
             self._held = start[len(OPEN) :]
-            self._stage = self._inside_start
-            return self._stage()
+            self._stage = ThinkSplitter._inside_start
+            return self._stage(self)
         if OPEN.startswith(start):
             return "", ""
         return "", self._finish(self._held)
@@ -49,14 +50,14 @@ class ThinkSplitter:
         self._held = self._held.lstrip()
         if not self._held:
             return "", ""
-        self._stage = self._inside
-        return self._stage()
+        self._stage = ThinkSplitter._inside
+        return self._stage(self)
 
     def _inside(self) -> tuple[str, str]:
         reasoning, closed, rest = self._held.partition(CLOSE)
         if closed:
             self._held = rest
-            self._stage = self._after
+            self._stage = ThinkSplitter._after
             return reasoning, self._after()[1]
         keep = held_tail(self._held, CLOSE)
         released = self._held[: len(self._held) - keep]

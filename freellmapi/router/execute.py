@@ -51,7 +51,6 @@ class Execution:
         self._asked = 0
         if settings.hedging:
             tools.hedging.came(tools.clock.now())
-        self._ask = Ask(tools, chat, settings, self._over)
         self._deadline = tools.clock.monotonic() + settings.attempt_budget
         self._tries_left = settings.max_attempts
         self._retried = False
@@ -207,7 +206,8 @@ class Execution:
         """One attempt, ready to begin."""
         self._tries_left -= 1
         turn = Turn(not self.outcome.attempts, not upcoming.has_more(), self._deadline)
-        return partial(self._ask, form, candidate, reservation, turn)
+        ask = Ask(self._tools, self._chat, self._settings, self._over)
+        return partial(ask, form, candidate, reservation, turn)
 
     def _late_after(self, candidate: Candidate, upcoming: Lookahead) -> float | None:
         """Seconds after which a second candidate is asked beside this one; None: never."""

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 from freellmapi.core.route import Candidate
 
@@ -12,7 +11,7 @@ class Lookahead:
     """An iterator over candidates that can say what is next."""
 
     def __init__(self, candidates: Iterable[Candidate]) -> None:
-        self._candidates = self._in_turn(candidates)
+        self._candidates = iter(candidates)
         self._peeked: list[Candidate] = []
         self._silent: set[str] = set()
         self._last: list[Candidate] = []
@@ -21,21 +20,22 @@ class Lookahead:
         return self
 
     def __next__(self) -> Candidate:
-        return self._peeked.pop(0) if self._peeked else next(self._candidates)
+        found = self._peeked.pop(0) if self._peeked else self._drawn()
+        if found is None:
+            raise StopIteration
+        return found
 
     def has_more(self) -> bool:
         return self.peek() is not None
 
     def peek(self) -> Candidate | None:
         """The next one, which stays the next one."""
-        if not self._peeked:
-            self._peeked.extend(itertools.islice(self._candidates, 1))
-        return self._peeked[0] if self._peeked else None
+        return next(iter(self.some(1)), None)
 
     def some(self, count: int) -> tuple[Candidate, ...]:
         """The next ones, up to so many, which stay the next ones."""
-        missing = max(count - len(self._peeked), 0)
-        self._peeked.extend(itertools.islice(self._candidates, missing))
+        while len(self._peeked) < count and (found := self._drawn()) is not None:
+            self._peeked.append(found)
         return tuple(self._peeked[:count])
 
     def put_off(self, provider: str) -> None:
@@ -44,15 +44,14 @@ class Lookahead:
         self._last += [c for c in self._peeked if c.provider.id == provider]
         self._peeked = [c for c in self._peeked if c.provider.id != provider]
 
-    def _in_turn(self, candidates: Iterable[Candidate]) -> Iterator[Candidate]:
-        for candidate in candidates:
-            if candidate.provider.id in self._silent:
-                self._last.append(candidate)
-            else:
-                yield candidate
-        while self._last:
-            yield self._last.pop(0)
-
     def take(self, candidate: Candidate) -> None:
         """One of ``some`` out of its turn."""
         self._peeked.remove(candidate)
+
+    def _drawn(self) -> Candidate | None:
+        """The next one of a provider that was not put off; of the others when none is left."""
+        for candidate in self._candidates:
+            if candidate.provider.id not in self._silent:
+                return candidate
+            self._last.append(candidate)
+        return self._last.pop(0) if self._last else None

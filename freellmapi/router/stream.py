@@ -56,7 +56,7 @@ class AnswerStream:
         self._ping_interval = ping_interval
         self._silence = 0.0
         self._prompt_tokens = prompt_tokens
-        self._on_end = on_end
+        self._on_end: Callable[[StreamEnd], None] | None = on_end
         self._pending: list[Chunk] = []
         self._usage: Usage | None = None
         self._usage_sent = False
@@ -66,7 +66,6 @@ class AnswerStream:
         self._tail_until = 0.0
         self._fault: UpstreamError | None = None
         self._done = False
-        self._ended = False
 
     def begin(self, timeout: float) -> None:
         """Read up to the first token, within ``timeout`` seconds."""
@@ -104,7 +103,7 @@ class AnswerStream:
 
     def close(self) -> None:
         """End it here, whoever asks; harmless when it has ended."""
-        if not self._ended:
+        if self._on_end is not None:
             gone = None if self._done else UpstreamError(ErrorKind.CLIENT_GONE, "the client left")
             self._end(gone)
 
@@ -229,11 +228,10 @@ class AnswerStream:
         return UpstreamError(ErrorKind.STREAM_BROKEN, message, status=exc.status)
 
     def _end(self, error: UpstreamError | None) -> None:
-        if self._ended:
-            return
-        self._ended = True
-        self._response.close()
-        self._on_end(StreamEnd(self.usage, error))
+        on_end, self._on_end = self._on_end, None
+        if on_end is not None:
+            self._response.close()
+            on_end(StreamEnd(self.usage, error))
 
 
 class Rechunked:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import replace
@@ -195,6 +197,44 @@ def test_a_stream_that_nobody_read_is_logged_when_closed(house: House) -> None:
     row = house.the_row()
     assert (row.status, row.error) == (499, "client_gone")
     assert trail(row) == [("alpha", ErrorKind.CLIENT_GONE)]
+
+
+def ours() -> Counter[str]:
+    """How many objects there are of each of our classes."""
+    kinds = (type(each) for each in gc.get_objects())
+    return Counter(str(kind) for kind in kinds if "'freellmapi." in str(kind))
+
+
+@pytest.mark.parametrize(
+    ("reply", "is_stream", "is_read"),
+    [
+        pytest.param(says("hello"), False, False, id="whole"),
+        pytest.param(streams("<think>so</think> he", "llo"), True, True, id="stream"),
+        pytest.param(drips("a", "b", interval=20), True, False, id="left"),
+    ],
+)
+def test_nothing_of_a_request_stays_until_garbage_is_looked_for(
+    house: House, reply: Reply, is_stream: bool, is_read: bool
+) -> None:
+    """What holds itself is found late: after thousands of others, whose memory it keeps."""
+
+    def ask() -> None:
+        house.alpha.script = [reply]
+        stream = house.run(chat(stream=is_stream)).stream
+        if stream is not None:
+            list(stream if is_read else ())
+            stream.close()
+
+    ask()
+    gc.collect()
+    gc.disable()
+    try:
+        before = ours()
+        for _ in range(3):
+            ask()
+        assert ours() - before == Counter()
+    finally:
+        gc.enable()
 
 
 @pytest.mark.parametrize(

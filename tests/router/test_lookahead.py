@@ -50,3 +50,10 @@ def test_a_silent_provider_comes_after_everybody_else() -> None:
     upcoming.peek()
     upcoming.put_off("a")
     assert list(upcoming) == [B, C, again, again]
+
+
+def test_who_was_put_off_when_all_had_been_looked_at_still_comes() -> None:
+    upcoming = Lookahead([A, B])
+    upcoming.some(9)
+    upcoming.put_off("a")
+    assert list(upcoming) == [B, A]
