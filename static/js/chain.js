@@ -5,7 +5,8 @@ import { ask } from "./lib/dialog.js";
 import { all, announce, find, on } from "./lib/dom.js";
 import { poll, tellTimes } from "./lib/live.js";
 import { toast } from "./lib/toast.js";
-import { arrange, place, shown, startChoosing } from "./chain_list.js";
+import { startChoosing } from "./chain_choose.js";
+import { arrange, shown, startFiltering } from "./chain_list.js";
 import { asked, patch, unfolded } from "./chain_live.js";
 import { startMenu } from "./chain_menu.js";
 import { startMoving } from "./chain_move.js";
@@ -33,8 +34,9 @@ const list = () => /** @type {HTMLElement} */ (find(".chain-list", holder));
  * Save a change, show it, and offer to take it back. Changes wait for one another.
  * @param {Partial<Chain> & {preset?: string}} change
  * @param {string} message
+ * @param {boolean} [undoes] it takes another one back, so that Undo goes on with the one before that
  */
-export function save(change, message) {
+export function save(change, message, undoes = false) {
   saving += 1;
   queue = queue.then(async () => {
     try {
@@ -43,7 +45,7 @@ export function save(change, message) {
       const before = known;
       known = await put("/api/chain", { ...change, version });
       list().dataset.version = known?.version;
-      toast(message, { undo: () => before && takeBack(before) });
+      toast(message, undoes ? {} : { undo: () => before && takeBack(before) });
     } catch (/** @type {any} */ error) {
       toast(error.message, { bad: true });
       known = null;
@@ -58,7 +60,7 @@ export function save(change, message) {
 
 /** @param {Chain} before */
 function takeBack({ order, enabled, strategy }) {
-  save({ order, enabled, strategy }, "As it was before.");
+  save({ order, enabled, strategy }, "As it was before.", true);
 }
 
 /**
@@ -150,13 +152,14 @@ function turn(verb, refs) {
 
 /** @param {string} verb @param {string[]} refs */
 const act = (verb, refs) =>
-  verb === "off" ? turn(verb, refs) : moving.by(/** @type {"top" | "up" | "down"} */ (verb), refs);
+  verb === "on" || verb === "off" ? turn(verb, refs) : moving.by(/** @type {any} */ (verb), refs);
 
 page.addEventListener("submit", (event) => event.preventDefault());
 
-const moving = startMoving(holder, { reorder, place });
+const moving = startMoving(holder, { reorder });
 const menuIsOpen = startMenu(holder, (verb, ref) => act(verb, [ref]));
-startChoosing(page, { many: act, unfold: unfolded });
+startChoosing(page, act);
+startFiltering(page, unfolded);
 on(page, "click", "[data-group]", () => moving.renew());
 on(holder, "click", "[data-folded] > summary, [data-unfold]", async (event, target) => {
   if (!target.matches("summary")) event.preventDefault();

@@ -1,4 +1,4 @@
-/** Which rows are seen, in what order and groups, and which are chosen. */
+/** Which rows are seen, in what order and groups. */
 
 import { all, find, h, on } from "./lib/dom.js";
 
@@ -100,7 +100,7 @@ export function arrange() {
   const folded = all(".row-folded");
   folded.forEach((r) => (r.hidden = !fits(r)));
   if (shown.text && folded.some((r) => !r.hidden)) find("[data-folded]")?.setAttribute("open", "");
-  count();
+  list?.dispatchEvent(new Event("arranged", { bubbles: true }));
 }
 
 /** Many moves are made outside of the page, which would note each. @param {HTMLElement} list @param {() => void} work */
@@ -156,12 +156,6 @@ function grouped(blocks, rows) {
 function family(name) {
   const box = h("input", { type: "checkbox", class: "row-check", "aria-label": `Choose all of ${name}` });
   const rows = h("ol", { class: "rows family-rows", "aria-label": name });
-  box.addEventListener("change", () => {
-    for (const own of all(".row:not([hidden]) .row-check", rows)) {
-      /** @type {HTMLInputElement} */ (own).checked = /** @type {HTMLInputElement} */ (box).checked;
-    }
-    count();
-  });
   const handle = h(
     "button",
     { class: "row-handle family-handle", type: "button", "aria-label": `Move the family ${name}`, "aria-describedby": "how-to-move", "aria-pressed": "false" },
@@ -170,29 +164,8 @@ function family(name) {
   return h("li", { class: "family", "data-of": name }, head, rows);
 }
 
-/** The refs of the chosen rows, in order. */
-function chosen() {
-  const boxes = all(".row .row-check:checked");
-  const refs = new Set(boxes.map((box) => box.closest(".row")?.id));
-  return shown.order.filter((ref) => refs.has(ref));
-}
-
-function count() {
-  const many = chosen().length;
-  const bar = find("[data-bar]");
-  const selected = find("[data-selected]");
-  const word = find("[data-chosen]");
-  if (!bar || !selected || !word) return;
-  bar.hidden = many > 0;
-  selected.hidden = many === 0;
-  word.textContent = many === 1 ? "1 model chosen" : `${many} models chosen`;
-}
-
-/**
- * @param {HTMLElement} form
- * @param {{many: (verb: any, refs: string[]) => unknown, unfold: () => Promise<boolean>}} act
- */
-export function startChoosing(form, { many, unfold }) {
+/** @param {HTMLElement} form @param {() => Promise<boolean>} unfold */
+export function startFiltering(form, unfold) {
   on(form, "input", "[data-search]", async (_event, input) => {
     shown.text = /** @type {HTMLInputElement} */ (input).value;
     arrange();
@@ -206,14 +179,5 @@ export function startChoosing(form, { many, unfold }) {
     shown.grouped = !shown.grouped;
     button.setAttribute("aria-pressed", String(shown.grouped));
     arrange();
-  });
-  on(form, "change", ".row .row-check", count);
-  on(form, "click", "[data-many]", (_event, button) => {
-    const verb = button.dataset.many;
-    if (verb === "none") {
-      for (const box of all(".row-check", form)) /** @type {HTMLInputElement} */ (box).checked = false;
-      count();
-      find("[data-search]")?.focus();
-    } else many(verb, chosen());
   });
 }

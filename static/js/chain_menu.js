@@ -1,6 +1,8 @@
 /** The one menu that all rows share. */
 
-import { all, find, on } from "./lib/dom.js";
+import { all, fill, find, h, on } from "./lib/dom.js";
+
+const TOLD = [".can", ".left", ".speed", ".success", ".now"];
 
 /**
  * @param {HTMLElement} holder
@@ -9,6 +11,7 @@ import { all, find, on } from "./lib/dom.js";
  */
 export function startMenu(holder, act) {
   const menu = /** @type {HTMLElement} */ (find("[data-row-menu]"));
+  const said = /** @type {HTMLElement} */ (find("[data-row-said]", menu));
   /** @type {HTMLElement | null} */
   let opener = null;
 
@@ -33,6 +36,7 @@ export function startMenu(holder, act) {
       return;
     }
     menu.setAttribute("aria-label", button.getAttribute("aria-label") ?? "");
+    fill(said, ...inWords(button));
     menu.showPopover();
     const at = button.getBoundingClientRect();
     const { offsetWidth: width, offsetHeight: height } = menu;
@@ -65,4 +69,12 @@ export function startMenu(holder, act) {
   // It stands where its row was.
   addEventListener("scroll", () => opener && menu.hidePopover(), { passive: true });
   return () => opener !== null;
+}
+
+/** What a row says under the pointer, for who has none. @param {HTMLElement} button */
+function inWords(button) {
+  const row = /** @type {HTMLElement} */ (button.closest(".row"));
+  const name = find(".model", row)?.title || row.id;
+  const texts = TOLD.map((cell) => find(cell, row)?.title).filter(Boolean);
+  return [h("strong", null, name), ...texts.map((text) => h("span", null, text))];
 }

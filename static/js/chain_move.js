@@ -4,6 +4,8 @@ import { all, announce, find, on } from "./lib/dom.js";
 import { arrange, byFamily, families, place, seen, seenFamilies, shared, shown } from "./chain_list.js";
 
 const MANY = 60;
+const WORDS = { top: "to the top", up: "up", down: "down", bottom: "to the bottom" };
+/** @typedef {keyof typeof WORDS} Verb */
 
 /**
  * @param {HTMLElement} holder
@@ -24,10 +26,16 @@ export function startMoving(holder, { reorder }) {
     return `${name} is family ${names.indexOf(name) + 1} of ${names.length}.`;
   };
 
-  /** @param {"top" | "up" | "down"} verb @param {string[]} refs */
+  /**
+   * In words, which count every row: what a filter hides as well. By family, a step is one within it.
+   * @param {Verb} verb @param {string[]} refs
+   */
   const by = (verb, refs) => {
-    const order = shared(shown.order, moved(seen(), new Set(refs), verb));
-    const message = refs.length === 1 ? said(refs[0], order) : `${refs.length} models were moved.`;
+    const set = new Set(refs);
+    const start = shown.grouped ? byFamily(shown.order) : shown.order;
+    const steps = shown.grouped && WORDS[verb] === verb;
+    const order = steps ? [...families(start).values()].flatMap((own) => moved(own, set, verb)) : moved(start, set, verb);
+    const message = refs.length === 1 ? said(refs[0], order) : `${refs.length} models were moved ${WORDS[verb]}.`;
     return reorder(order, message);
   };
 
@@ -131,12 +139,12 @@ export function startMoving(holder, { reorder }) {
 
 /**
  * The rows after a move; several keep their order, and who is at the end stays there.
- * @param {string[]} order @param {Set<string>} refs @param {"top" | "up" | "down"} verb
+ * @param {string[]} order @param {Set<string>} refs @param {Verb} verb
  */
 function moved(order, refs, verb) {
-  if (verb === "top") {
-    return [...order.filter((r) => refs.has(r)), ...order.filter((r) => !refs.has(r))];
-  }
+  const [own, others] = [order.filter((r) => refs.has(r)), order.filter((r) => !refs.has(r))];
+  if (verb === "top") return [...own, ...others];
+  if (verb === "bottom") return [...others, ...own];
   const found = verb === "up" ? [...order] : [...order].reverse();
   for (let i = 1; i < found.length; i += 1) {
     if (refs.has(found[i]) && !refs.has(found[i - 1])) {

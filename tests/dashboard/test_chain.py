@@ -185,6 +185,8 @@ def test_the_buttons_work_without_a_script(owner: Visitor, services: Services) -
         ("down:one/a", ["two/b", "one/a", "three/c"]),
         ("top:three/c", ["three/c", "two/b", "one/a"]),
         ("up:one/a", ["three/c", "one/a", "two/b"]),
+        ("bottom:three/c", ["one/a", "two/b", "three/c"]),
+        ("top:three/c", ["three/c", "one/a", "two/b"]),
         ("off:one/a", ["three/c", "two/b"]),
         ("on:one/a", ["three/c", "one/a", "two/b"]),
         ("preset:quota", ["two/b", "one/a", "three/c"]),
@@ -200,7 +202,7 @@ def test_the_menu_of_a_row_is_a_page_too(owner: Visitor) -> None:
     page = owner.get("/chain?model=two/b").get_data(as_text=True)
     assert "Place 2 of 3" in page
     assert re.findall(r'value="(\w+:two/b)"', page) == [
-        f"{verb}:two/b" for verb in ("top", "up", "down", "off")
+        f"{verb}:two/b" for verb in ("top", "up", "down", "bottom", "off")
     ]
     put(owner, enabled={"two/b": False})
     page = owner.get("/chain?model=two/b").get_data(as_text=True)

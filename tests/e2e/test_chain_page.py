@@ -3,59 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import ExitStack
 
 import pytest
-import requests
 from playwright.sync_api import Browser, Page, StorageState, expect
 
 from tests.e2e import browser as harness
-from tests.e2e.browser import DESKTOP, PASSWORD, PATIENCE_MS, PHONE, Person, axe, shot, too_wide
-from tests.e2e.server import HELLO, PATIENCE, Server, config
-from tests.fakes.provider import FakeProvider, says
+from tests.e2e.browser import DESKTOP, PATIENCE_MS, PHONE, Person, axe, shot, too_wide
+from tests.e2e.chain import REFS, order, put_back, served, serving
+from tests.e2e.server import Server
 
 pytestmark = [
     pytest.mark.e2e,
     pytest.mark.skipif(harness.chromium() is None, reason="there is no Chromium here"),
 ]
 
-CAPS = {"rpm": 300, "rpd": 1000}
-REFS = ("first/m", "second/m", "third/m", "fourth/n")
-FOURTH = """
-[[providers]]
-id = "fourth"
-base_url = "%s"
-key = "none"
-models = [{ id = "n", context = 100000, limits = { rpd = 1000 } }]
-"""
-
-
-ROW_TARGETS = "[data-rows] :is(.row-handle, .toggle, .more)"
-MISSED = """targets => targets.flatMap((target) => {
-  const box = target.getBoundingClientRect();
-  const [x, y] = [box.x + box.width / 2, box.y + box.height / 2];
-  const around = [[-21, 0], [21, 0], [0, -21], [0, 21]];
-  const hits = ([dx, dy]) => target.contains(document.elementFromPoint(x + dx, y + dy));
-  return around.every(hits) ? [] : [target.outerHTML.slice(0, 120)];
-})"""
-"""Of these elements, those that a finger misses within 44 by 44 pixels."""
-
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """Four models of two families, each of which answers with its provider's name."""
-    with ExitStack() as stack:
-        urls = {}
-        for name in (ref.split("/")[0] for ref in REFS):
-            fake = stack.enter_context(FakeProvider())
-            fake.default = says(f"from {name}", usage=(9, 40))
-            urls[name] = fake.base_url
-        fourth = FOURTH % urls.pop("fourth")
-        folder = tmp_path_factory.mktemp("chain")
-        text = config(urls, chain=REFS, limits=CAPS, more=fourth, sticky_ttl=0)
-        with Server(folder, text) as server:
-            server.cli("admin", "create", "ada", "--password-stdin", stdin=f"{PASSWORD}\n")
-            yield server
+    with serving(tmp_path_factory.mktemp("chain")) as server:
+        yield server
 
 
 @pytest.fixture
@@ -67,28 +33,6 @@ def person(browser: Browser, server: Server, login: StorageState) -> Iterator[Pe
     yield person
     person.close()
     assert person.complaints == []
-
-
-def put_back(server: Server) -> None:
-    """The order in which the tests begin."""
-    seen = server.get("/api/chain").json()
-    first = {"order": list(REFS), "strategy": "priority"}
-    on = {"enabled": dict.fromkeys(REFS, True)}
-    body = {"version": seen["version"], **first, **on}
-    url = f"{server.url}/api/chain"
-    assert requests.put(url, json=body, headers=server.headers(), timeout=PATIENCE).ok
-
-
-def served(server: Server) -> str:
-    """Who answers the next call of a program."""
-    with server.client() as client:
-        answer = client.chat.completions.create(model="auto", messages=HELLO, max_tokens=5)
-    return answer.choices[0].message.content or ""
-
-
-def order(page: Page) -> list[str]:
-    found: list[str] = page.eval_on_selector_all("[data-rows] .row", "rows => rows.map(r => r.id)")
-    return found
 
 
 def drag(page: Page, what: str, onto: str) -> None:
@@ -145,36 +89,6 @@ def test_the_menu_and_the_switch(person: Person, server: Server) -> None:
     assert served(server) == "from first"
     page.get_by_role("button", name="Undo").last.click()
     expect(page.locator("[data-next]")).to_have_id("second/m")
-
-
-def test_dragged_by_a_finger_the_next_call_follows(
-    browser: Browser, server: Server, login: StorageState
-) -> None:
-    put_back(server)
-    person = Person(browser, server, storage_state=login, viewport=PHONE, has_touch=True)
-    page = person.page
-    page.goto("/chain")
-    expect(page.locator("[data-live]")).to_be_visible()
-    assert page.eval_on_selector_all(ROW_TARGETS, MISSED) == []
-    start = page.get_by_role("button", name="Move third/m").bounding_box()
-    end = page.get_by_role("button", name="Move first/m").bounding_box()
-    assert start and end
-    finger = person.context.new_cdp_session(page)
-
-    def touch(kind: str, *points: float) -> None:
-        at = [{"x": start["x"] + 20, "y": y} for y in points]
-        finger.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": at})
-
-    touch("touchStart", start["y"] + 20)
-    for step in range(1, 11):
-        touch("touchMove", start["y"] + 20 + step / 10 * (end["y"] - start["y"]))
-    shot(page, "chain-touch")
-    touch("touchEnd")
-    expect(page.locator("[data-next]")).to_have_id("third/m")
-    assert page.evaluate("scrollY") == 0
-    assert served(server) == "from third"
-    person.close()
-    assert person.complaints == []
 
 
 def test_families_are_moved_whole(person: Person, server: Server) -> None:
@@ -279,9 +193,47 @@ def test_search_families_and_several_at_once(person: Person) -> None:
     page.get_by_label("Choose third/m").check()
     shot(page, "chain-chosen")
     assert axe(page) == []
-    page.get_by_role("button", name="Move to top").first.click()
+    page.get_by_role("button", name="To top").click()
     expect(page.locator("[data-next]")).to_have_id("second/m")
     assert order(page) == ["second/m", "third/m", "first/m", "fourth/n"]
+
+
+def test_words_move_through_the_whole_chain_whatever_a_filter_hides(person: Person) -> None:
+    page = person.page
+    page.get_by_label("Choose first/m").check()
+    page.get_by_label("Search the models").fill("fourth")
+    page.get_by_label("Choose fourth/n").check()
+    expect(page.locator("[data-chosen]")).to_have_text("2 models chosen, 1 of them not in sight")
+    page.get_by_role("button", name="To bottom").click()
+    expect(page.locator('[id="fourth/n"]')).to_have_attribute("data-n", "4")
+    assert order(page) == ["second/m", "third/m", "first/m", "fourth/n"]
+    page.get_by_label("More for fourth/n").click()
+    page.get_by_role("button", name="Move to top").click()
+    expect(page.locator("[data-announcer]")).to_have_text("fourth/n is at place 1 of 4.")
+    page.get_by_label("Search the models").fill("")
+    expect(page.locator("[data-next]")).to_have_id("fourth/n")
+
+
+def test_several_are_chosen_and_moved_by_the_keyboard(person: Person, server: Server) -> None:
+    page = person.page
+    first = page.get_by_label("Choose first/m")
+    first.focus()
+    page.keyboard.press("Space")
+    expect(page.locator("[data-announcer]")).to_contain_text("1 model chosen. Press Enter")
+    # With Shift, all in between are chosen as well.
+    page.get_by_label("Choose third/m").click(modifiers=["Shift"])
+    expect(page.locator("[data-chosen]")).to_have_text("3 models chosen")
+    first.focus()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("button", name="To top")).to_be_focused()
+    for _ in range(3):
+        page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    expect(page.locator("[data-next]")).to_have_id("fourth/n")
+    assert served(server) == "from fourth"
+    page.keyboard.press("Escape")
+    expect(page.locator("[data-selected]")).to_be_hidden()
+    expect(page.get_by_label("Choose third/m")).to_be_focused()
 
 
 def test_why_shows_the_route_of_a_request_and_of_a_past_one(person: Person, server: Server) -> None:

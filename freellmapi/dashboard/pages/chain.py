@@ -42,9 +42,19 @@ VERBS = (
     ("top", "Move to top"),
     ("up", "Move up"),
     ("down", "Move down"),
+    ("bottom", "Move to bottom"),
     ("off", "Turn off"),
 )
 """The menu of a row."""
+
+MANY = (
+    ("top", "To top", "top"),
+    ("up", "Up", "up"),
+    ("down", "Down", "down"),
+    ("bottom", "To bottom", "bottom"),
+    ("off", "Turn off", "power"),
+)
+"""What can be done with several rows: verb, words, drawing."""
 
 
 @bp.get("/chain")
@@ -54,7 +64,7 @@ def page() -> ResponseReturnValue:
         return _model(request.args["model"])
     presets = [(name, words) for name, (words, _) in PRESETS.items()]
     unfolded = "folded" in request.args
-    return _list("dashboard/chain.html", presets=presets, verbs=VERBS, unfolded=unfolded)
+    return _list("dashboard/chain.html", presets=presets, verbs=VERBS, many=MANY, unfolded=unfolded)
 
 
 @bp.post("/chain")

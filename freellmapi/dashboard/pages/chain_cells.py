@@ -11,7 +11,6 @@ from freellmapi.dashboard.pages.chain_rows import Board, Row, State
 
 BAR = 36
 """Pixels of a full bar. ``static/css/chain.css`` has a class for each."""
-SPEED = "Output tokens a second, of lately"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,14 +65,17 @@ def _left(left: Left | None) -> Cell:
 def _speed(speed: float | None, quickest: float) -> Cell:
     if speed is None:
         return Cell("speed none", "–", "Not measured yet")
-    return Cell(f"speed {_bar(speed / quickest)}", f"{count(round(speed))} tok/s", SPEED)
+    figure = count(round(speed))
+    title = f"{figure} output tokens a second, of lately"
+    return Cell(f"speed {_bar(speed / quickest)}", f"{figure} tok/s", title)
 
 
 def _success(row: Row) -> Cell:
     if row.success is None:
         return Cell("success none", "–", "Not called yet")
-    title = f"Answered, of about {row.calls} recent calls"
-    return Cell(f"success {_bar(row.success)}", percent(row.success), title)
+    figure = percent(row.success)
+    title = f"{figure} of its calls were answered, recent ones counting most"
+    return Cell(f"success {_bar(row.success)}", figure, title)
 
 
 def _now(row: Row) -> Cell:

@@ -64,10 +64,11 @@ def clicked(text: str, board: Board) -> Change:
     if verb in ("on", "off"):
         return Change(enabled={name: verb == "on"})
     order = [row.model.ref for row in board.rows]
-    if verb in ("top", "up", "down") and name in order:
+    if verb in ("top", "up", "down", "bottom") and name in order:
         place = order.index(name)
         order.remove(name)
-        order.insert({"top": 0, "up": max(place - 1, 0), "down": place + 1}[verb], name)
+        places = {"top": 0, "up": max(place - 1, 0), "down": place + 1, "bottom": len(order)}
+        order.insert(places[verb], name)
         return Change(tuple(order), strategy=BY_HAND)
     raise _bad("change", "is none that can be made; load the page again")
 

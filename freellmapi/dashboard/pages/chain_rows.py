@@ -10,7 +10,6 @@ from types import MappingProxyType
 from freellmapi.api.schema import chat_request
 from freellmapi.core.catalog import GONE, Model
 from freellmapi.core.errors import ErrorKind
-from freellmapi.core.measurement import Measurement
 from freellmapi.core.route import Gate
 from freellmapi.dashboard.pages.chain_left import Left, left_of
 from freellmapi.router.explain import Considered, Explanation
@@ -69,7 +68,6 @@ class Row:
     speed: float | None
     """Output tokens a second, as measured."""
     success: float | None
-    calls: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,7 +188,6 @@ class _Reading:
             left=left_of(found, one_pool=provider.pool == "ip"),
             speed=_known(measured.speed.value, measured.speed.weight * share),
             success=_known(measured.success.value, measured.success.weight * share),
-            calls=_calls(measured, share),
         )
 
     def _folded_state(self, model: Model) -> State:
@@ -232,10 +229,6 @@ def _words(failed: Judged) -> tuple[str, str]:
 
 def _known(value: float, calls: float) -> float | None:
     return value if calls >= LEAST_CALLS else None
-
-
-def _calls(measured: Measurement, share: float) -> int:
-    return round(measured.success.weight * share)
 
 
 def _sentence(text: str) -> str:

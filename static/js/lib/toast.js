@@ -3,7 +3,7 @@
  * @module
  */
 
-import { find, h, icon } from "./dom.js";
+import { all, find, h, icon } from "./dom.js";
 
 const UNDO_SECONDS = 10;
 const SECONDS = 5;
@@ -32,13 +32,13 @@ export function toast(message, { undo, bad = false, seconds } = {}) {
   const onKey = (event) => {
     const types = event.target instanceof Element && event.target.closest("input, textarea");
     const isUndo = (event.ctrlKey || event.metaKey) && !event.shiftKey && event.key === "z";
-    if (!undo || types || !isUndo || region.lastElementChild !== box) return;
+    if (types || !isUndo || all("[data-undo]", region).at(-1) !== box) return;
     event.preventDefault();
     takeBack();
   };
   const box = h(
     "div",
-    { class: "toast", data: bad ? { kind: "bad" } : {} },
+    { class: "toast", data: bad ? { kind: "bad" } : {}, "data-undo": Boolean(undo) },
     h("span", null, message),
     undo && h("button", { type: "button", onclick: takeBack }, "Undo"),
     h("button", { type: "button", class: "close", "aria-label": "Dismiss", onclick: close }, icon("x")),
