@@ -19,6 +19,10 @@ RUN groupadd --system --gid 10001 freellmapi \
     && useradd --system --uid 10001 --gid freellmapi --home-dir /data --no-create-home freellmapi \
     && install -d -o freellmapi -g freellmapi -m 0700 /data
 COPY --from=build /opt/freellmapi /opt/freellmapi
+# The image's Python comes without its standard library compiled, and the user below cannot keep
+# what Python compiles: once here, as the command line and the server (-OO) need it.
+RUN /opt/freellmapi/bin/python -c "import freellmapi.cli, freellmapi.preflight" \
+    && /opt/freellmapi/bin/python -OO -c "import gunicorn.app.wsgiapp, freellmapi.worker, freellmapi.app"
 
 ENV PATH=/opt/freellmapi/bin:$PATH \
     PYTHONUNBUFFERED=1 \

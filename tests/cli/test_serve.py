@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import socket
+from importlib.util import cache_from_source
 from pathlib import Path
 
 import pytest
 
-from freellmapi.cli.serve import gunicorn_config, write_encryption_key
+import freellmapi
+from freellmapi.cli.serve import compiled_elsewhere, gunicorn_config, write_encryption_key
 from freellmapi.core.errors import SettingsError
 from freellmapi.settings import Settings, load_dotenv_file
 from freellmapi.storage.vault import parse_key
@@ -54,3 +56,18 @@ def test_a_taken_port_ends_with_one_sentence(run: Run, environ: dict[str, str]) 
 
 def test_the_gunicorn_configuration_is_there() -> None:
     assert gunicorn_config().name == "gunicorn.conf.py"
+
+
+def test_what_is_compiled_is_kept_in_the_data_folder_where_it_must_be(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else Python would compile everything anew at each start."""
+    (tmp_path / "__init__.py").touch()
+    monkeypatch.setattr(freellmapi, "__file__", str(tmp_path / "__init__.py"))
+    elsewhere = ("-X", f"pycache_prefix={tmp_path / 'data' / 'compiled'}")
+    assert compiled_elsewhere(tmp_path / "data") == elsewhere, "the folder is not there"
+    compiled = Path(cache_from_source(freellmapi.__file__, optimization=2))
+    compiled.parent.mkdir()
+    compiled.touch()
+    compiled.parent.chmod(0o500)
+    assert compiled_elsewhere(tmp_path / "data") == (), "compiled by whoever installed it"

@@ -19,6 +19,7 @@ import openai
 import requests
 from openai.types.chat import ChatCompletionUserMessageParam
 
+from freellmapi.cli.serve import GUNICORN
 from freellmapi.core.clock import SystemClock
 from freellmapi.storage.db import Database
 from freellmapi.storage.logged import LoggedRequest
@@ -83,7 +84,7 @@ class Server:
         """The process, not waited for."""
         with self.log_file.open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "gunicorn", "--config", str(self.gunicorn)],
+                [sys.executable, *GUNICORN, str(self.gunicorn)],
                 env=self.environ,
                 cwd=self.folder,
                 stdout=log,

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from freellmapi.cli.serve import GUNICORN
 from freellmapi.core.clock import SystemClock
 from tests.e2e.plain_app import CHUNKS
 from tests.e2e.server import HELLO, Server, config
@@ -48,7 +49,7 @@ def start(port: int, tmp_path: Path) -> Iterator[Start]:
 
     def start(*options: str, app: str = PLAIN, **environ: str) -> subprocess.Popen[str]:
         config = ROOT / "deploy" / "gunicorn.conf.py"
-        command = [sys.executable, "-m", "gunicorn", "--config", str(config), *options]
+        command = [sys.executable, *GUNICORN, str(config), *options]
         process = subprocess.Popen(
             [*command, app],
             env=base | environ,
