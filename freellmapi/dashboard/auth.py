@@ -91,10 +91,15 @@ def change_password() -> ResponseReturnValue:
     if form.validate_on_submit() and _confirmed(form):
         changed = parts().doorman.set_password(g.account.name, form.password.data or "")
         sessions.begin(changed)
-        flash("Your password is changed. Everybody else who was logged in is logged out.")
+        message = "Your password is changed. Everybody else who was logged in is logged out."
+        if guard.wants_json():
+            return jsonify(message=message)
+        flash(message)
         return redirect(url_for("dashboard.account"))
+    if guard.wants_json():
+        return _told(form, "wrong_password")
     page = render_template("dashboard/account.html", form=form, account=g.account)
-    return make_response(page, 422)
+    return make_response(page, _status(form))
 
 
 def _admitted(form: LoginForm) -> Account | None:
@@ -145,11 +150,16 @@ def _setup_page(form: SetupForm) -> Response:
 
 def _not_admitted(form: FlaskForm, template: str) -> ResponseReturnValue:
     if guard.wants_json():
-        field, said = next(iter(form.errors.items()), ("password", ["Enter your password."]))
-        error = GatewayError(_status(form), said[0], code="login_failed", param=field)
-        return jsonify(**error.body(), csrf_token=generate_csrf()), _status(form)
+        return _told(form, "login_failed")
     response = make_response(render_template(template, form=form), _status(form))
     return response
+
+
+def _told(form: FlaskForm, code: str) -> ResponseReturnValue:
+    """For a script: the first of what is wrong, at its field."""
+    field, said = next(iter(form.errors.items()), ("password", ["Enter your password."]))
+    error = GatewayError(_status(form), said[0], code=code, param=field)
+    return jsonify(**error.body(), csrf_token=generate_csrf()), _status(form)
 
 
 def _entered(account: Account) -> ResponseReturnValue:

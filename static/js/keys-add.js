@@ -18,6 +18,7 @@ const patterns = JSON.parse(find("#patterns")?.textContent ?? "[]");
 const form = /** @type {HTMLFormElement} */ (find("[data-add]"));
 const field = /** @type {HTMLInputElement} */ (find("#key"));
 const choice = /** @type {HTMLSelectElement} */ (find("#provider"));
+const label = /** @type {HTMLInputElement} */ (find("#label"));
 const said = /** @type {HTMLElement} */ (find("#add-said"));
 const AT_FIRST = said.textContent ?? "";
 
@@ -55,7 +56,7 @@ function judge() {
   const key = field.value.trim();
   const known = patterns.find(([id]) => id === choice.value);
   const found = alike(key);
-  field.setAttribute("aria-invalid", "false");
+  markWrong(null);
   if (!key) return say(known ? `${known[1]}: ${known[3] || "a key of any form"}` : AT_FIRST);
   if (/\s/.test(key)) return say("A key holds no spaces. Several at once? Use the import below.", "bad");
   if (!chosen) {
@@ -71,6 +72,11 @@ function judge() {
   if (new RegExp(pattern).test(key)) return say(`It looks like a key of ${name}.`, "good");
   const others = found.length ? ` It looks like one of ${found.map((one) => one[1]).join(" or ")}.` : "";
   say(`Not yet a key of ${name}${hint ? ` (expected: ${hint})` : ""}.${others}`);
+}
+
+/** @param {HTMLElement | null} wrong the field of which something is said */
+function markWrong(wrong) {
+  for (const one of [field, choice, label]) one.setAttribute("aria-invalid", String(one === wrong));
 }
 
 /** @param {string} text @param {string} [kind] */
@@ -105,9 +111,9 @@ form.addEventListener("submit", async (event) => {
     const again = error.code === "wrong_format";
     refused = again ? values.key : "";
     say(again ? `${error.message} Press "Add and test" again if it is right all the same.` : error.message, "bad");
-    const wrong = error.param === "provider" ? choice : error.param === "label" ? find("#label") : field;
-    if (wrong === field) field.setAttribute("aria-invalid", "true");
-    wrong?.focus();
+    const wrong = { key: field, provider: choice, label }[error.param ?? ""] ?? null;
+    markWrong(wrong);
+    (wrong ?? field).focus();
   } finally {
     button?.removeAttribute("aria-busy");
   }
@@ -160,6 +166,7 @@ async function preview() {
   if (!env.value.trim()) {
     fill(table);
     importButton.textContent = "Import";
+    importButton.disabled = false;
     return;
   }
   try {

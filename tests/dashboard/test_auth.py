@@ -127,6 +127,15 @@ def test_a_new_password_is_refused_with_the_reason(
     assert said in response.get_data(as_text=True)
 
 
+def test_a_script_changes_the_password_and_is_told_at_the_field(owner: Visitor) -> None:
+    good = {"current": PASSWORD, "password": "battery staple", "repeated": "battery staple"}
+    owner.get("/account")
+    refused = owner.send("/account", good | {"current": "wrong horse"})
+    assert (refused.status_code, refused.get_json()["error"]["param"]) == (422, "current")
+    assert "changed" in owner.send("/account", good).get_json()["message"]
+    assert owner.get("/keys").status_code == 200
+
+
 def test_the_cookie_is_for_this_site_and_no_script(app: Flask) -> None:
     visitor = Visitor(app.test_client(), **OTHER_MACHINE)
     cookie = visitor.get("/setup").headers["Set-Cookie"]

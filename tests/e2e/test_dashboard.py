@@ -223,6 +223,46 @@ def test_a_lost_server_is_said_and_found_again(browser: Browser, tmp_path: Path)
         person.close()
 
 
+def test_a_new_password_outlives_every_mishap(browser: Browser, tmp_path: Path) -> None:
+    with Server(tmp_path, config({"lab": "http://127.0.0.1:9/v1"})) as server:
+        person = Person(browser, server)
+        person.set_up()
+        page = person.page
+        page.goto("/account")
+        current, new, again = (
+            page.get_by_label(label, exact=True)
+            for label in ("Current password", "New password", "New password again")
+        )
+        change = page.get_by_role("button", name="Change password")
+        current.fill("wrong horse")
+        new.fill("battery staple")
+        again.fill("battery staple")
+        change.click()
+        expect(page.get_by_text("That is not your password.")).to_be_visible()
+        expect(current).to_be_focused()
+        expect(new).to_have_value("battery staple")
+        assert axe(page) == []
+
+        current.fill(PASSWORD)
+        server.kill()
+        change.click()
+        expect(
+            page.get_by_text("The server cannot be reached. Nothing was changed.")
+        ).to_be_visible()
+        server.start()
+        expect(page.get_by_text("Trying again")).to_be_hidden()
+        person.context.clear_cookies(name="freellmapi_session")
+        change.click()
+        login = page.get_by_role("dialog", name="Log in to go on")
+        login.get_by_label("Password").fill(PASSWORD)
+        login.get_by_role("button", name="Log in").click()
+        expect(page.get_by_text("Your password is changed.")).to_be_visible()
+        expect(new).to_have_value("")
+        page.goto("/keys")
+        expect(page).to_have_url(f"{server.url}/keys")
+        person.close()
+
+
 def test_undo_is_offered_for_ten_seconds(person: Person) -> None:
     page = person.page
     page.evaluate(

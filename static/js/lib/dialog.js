@@ -65,7 +65,7 @@ export function ask({ title, text, action, danger = false, fields = [], must = f
       const missing = rows.find((r) => !r.optional && !r.input.value.trim());
       rows.forEach((r) => r.complain(""));
       said.hidden = true;
-      if (missing) return missing.complain(`Enter: ${missing.label}.`);
+      if (missing) return missing.complain("Fill this in.");
       go.setAttribute("aria-busy", "true");
       try {
         await submit?.(values);
