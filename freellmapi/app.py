@@ -29,7 +29,7 @@ from freellmapi.providers.endpoints import Endpoints
 from freellmapi.providers.images import Images
 from freellmapi.providers.local import LocalModel, LocalSettings
 from freellmapi.providers.origins import Proxies
-from freellmapi.providers.outbound import OutboundProxies
+from freellmapi.providers.outbound import OutboundProxies, of_file
 from freellmapi.providers.probe import Prober
 from freellmapi.providers.transport import Transport
 from freellmapi.providers.wires import WIRES
@@ -258,6 +258,9 @@ def _show_request_id(response: Response) -> Response:
 
 def _given(settings: Settings, file: ConfigFile, local: LocalModel) -> Given:
     missing = local.unavailable_reason()
+    proxies, wrong = (
+        (None, ()) if file.network is None else of_file(file.network, settings.provider_key)
+    )
     return Given(
         env_key=settings.provider_key,
         base_url=settings.base_url,
@@ -268,7 +271,9 @@ def _given(settings: Settings, file: ConfigFile, local: LocalModel) -> Given:
         limits=file.limits,
         without={"local": missing} if missing else {},
         local_model=local.model_id(),
-        problems=file.problems,
+        network=file.network,
+        proxies=proxies,
+        problems=(*file.problems, *wrong),
     )
 
 

@@ -18,6 +18,7 @@ from freellmapi.cli.session import Session
 from freellmapi.core.errors import SettingsError
 from freellmapi.port import check_port
 from freellmapi.providers.local import LocalModel, LocalSettings
+from freellmapi.providers.outbound import of_file
 from freellmapi.router.config_file import read_config
 from freellmapi.settings import Settings
 
@@ -101,7 +102,10 @@ def _config_file(session: Session) -> tuple[str, str]:
     path = session.settings.config_file
     if path is None:
         return OK, "none (FREELLMAPI_CONFIG is not set)"
-    problems = read_config(path).problems
+    file = read_config(path)
+    problems = file.problems
+    if file.network is not None:
+        problems += of_file(file.network, session.settings.provider_key)[1]
     return (WARN, " ".join(problems)) if problems else (OK, str(path))
 
 

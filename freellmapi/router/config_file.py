@@ -17,7 +17,7 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-PARTS = ("chain", "settings", "keys", "providers", "limits")
+PARTS = ("chain", "settings", "network", "keys", "providers", "limits")
 _ENV = "env:"
 
 
@@ -43,6 +43,8 @@ class ConfigFile:
     chain: tuple[str, ...] | None = None
     """None: the file says nothing of the chain."""
     settings: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+    network: Mapping[str, Any] | None = field(default=None, repr=False)
+    """The outbound proxies. None: the file says nothing of them."""
     keys: tuple[ConfigKey, ...] = ()
     """Those of ``[[keys]]``, then those that ``[[providers]]`` hold."""
     providers: tuple[Mapping[str, Any], ...] = field(default=(), repr=False)
@@ -78,7 +80,8 @@ def parse_config(data: Mapping[str, Any]) -> ConfigFile:
     providers = _entries(data, "providers", ("id",), None, problems)
     return ConfigFile(
         chain=_chain(data["chain"], problems) if "chain" in data else None,
-        settings=_settings(data.get("settings", {}), problems),
+        settings=_table(data, "settings", problems) or MappingProxyType({}),
+        network=_table(data, "network", problems),
         keys=(
             *(
                 ConfigKey(entry["provider"], entry["key"].strip(), entry.get("label", ""))
@@ -113,11 +116,13 @@ def _chain(value: object, problems: list[str]) -> tuple[str, ...] | None:
     return tuple(found)
 
 
-def _settings(value: object, problems: list[str]) -> Mapping[str, Any]:
-    if isinstance(value, dict):
-        return MappingProxyType(value)
-    problems.append("settings is not a table: write [settings] on a line of its own.")
-    return MappingProxyType({})
+def _table(data: Mapping[str, Any], part: str, problems: list[str]) -> Mapping[str, Any] | None:
+    if part not in data:
+        return None
+    if isinstance(data[part], dict):
+        return MappingProxyType(data[part])
+    problems.append(f"{part} is not a table: write [{part}] on a line of its own.")
+    return None
 
 
 def _entries(

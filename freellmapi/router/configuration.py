@@ -51,6 +51,9 @@ class Given:
     """Providers that cannot be used on this machine, and why."""
     local_model: str | None = None
     """The model that this machine itself serves."""
+    network: Mapping[str, Any] | None = field(default=None, repr=False)
+    """As the configuration file has it; ``proxies`` are what that comes to."""
+    proxies: Proxies | None = None
     problems: tuple[str, ...] = ()
     """What was wrong with entries that were left out."""
 
@@ -64,8 +67,8 @@ class _Read:
     clients: Mapping[bytes, ClientToken]
     problems: tuple[str, ...]
     env_keys: tuple[tuple[str, str, str], ...]
-    proxies: Proxies | None
-    """Those saved here."""
+    proxies: tuple[Proxies | None, Proxies | None]
+    """Those saved here, and those of the configuration file."""
 
 
 class Configuration:
@@ -117,7 +120,7 @@ class Configuration:
                 log.warning("configuration: %s", problem)
         self.problems = read.problems
         if self._proxies is not None:
-            self._proxies.take(read.proxies)
+            self._proxies.take(*read.proxies)
         self.snapshot = read.snapshot
 
     def secret(self, provider: str, key_id: str) -> str | None:
@@ -164,7 +167,7 @@ class Configuration:
             MappingProxyType({t.digest: t for t in self._tokens.live()}),
             (*problems, *unusable, *unusable_too),
             env_keys,
-            self._proxies.read() if self._proxies is not None else None,
+            (self._proxies.read() if self._proxies is not None else None, self.given.proxies),
         )
 
     def _catalog(self, problems: list[str]) -> Catalog:

@@ -17,7 +17,8 @@ from freellmapi.storage.db import Database
 
 log = logging.getLogger(__name__)
 
-_LIMITS, _ENV_KEYS, _LAST_IMPORT = "limits", "env_keys", "last_import"
+LAST_IMPORT = "last_import"
+_LIMITS, _ENV_KEYS = "limits", "env_keys"
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,11 +135,11 @@ class ConfigStore:
 
     def last_import(self) -> dict[str, Any] | None:
         """How what was imported last is taken back; None when nothing is to be."""
-        found: dict[str, Any] | None = self._document(_LAST_IMPORT, None)
+        found: dict[str, Any] | None = self._document(LAST_IMPORT, None)
         return found
 
     def put_last_import(self, document: Mapping[str, Any] | None) -> None:
-        self._put_document(_LAST_IMPORT, document)
+        self._put_document(LAST_IMPORT, document)
 
     def _document(self, name: str, otherwise: object) -> Any:
         return self._documents(tables.documents).get(name, otherwise)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from typing import Any
 
 from sqlalchemy import Connection, delete, insert, select
 
+from freellmapi.storage.config import LAST_IMPORT
 from freellmapi.storage.counters import CONFIG, advance
 from freellmapi.storage.db import Database
 from freellmapi.storage.tables import documents
@@ -14,6 +16,8 @@ from freellmapi.storage.vault import Vault, VaultError, follow
 
 _NAME = "proxies"
 _IDENTITY = "document:proxies"
+RECORD = "proxy"
+"""By which the record of an import holds what was saved before, as ``put`` gives it."""
 
 
 class UnreadableProxies(Exception):
@@ -34,43 +38,83 @@ class ProxyStore:
             if sealed is None:
                 return None
             follow(connection, self._vault)
-        try:
-            found: dict[str, str | None] = json.loads(self._vault.open(sealed, _IDENTITY))
-        except VaultError as exc:
-            raise UnreadableProxies(str(exc)) from exc
+        found: dict[str, str | None] = json.loads(self._open(sealed))
         return found
 
-    def put(self, values: Mapping[str, str | None] | None) -> None:
-        """Replaces them; None removes them."""
+    def put(self, values: Mapping[str, str | None] | None) -> str | None:
+        """Replaces them, None removes them; what there was, still sealed, for ``put_back``."""
         with self._database.begin() as connection:
             follow(connection, self._vault)
-            connection.execute(delete(documents).where(documents.c.name == _NAME))
-            if values is not None:
-                _insert(connection, self._vault, json.dumps(dict(values)))
-            advance(connection, CONFIG)
+            before = _sealed(connection)
+            self._write(connection, None if values is None else json.dumps(dict(values)))
+        return None if before is None else before.hex()
+
+    def put_back(self, before: str | None) -> None:
+        """What ``put`` gave, whatever key it was sealed by; ``UnreadableProxies`` otherwise."""
+        with self._database.begin() as connection:
+            follow(connection, self._vault)
+            self._write(connection, None if before is None else self._open(_bytes(before)))
+
+    def _open(self, sealed: bytes) -> str:
+        try:
+            return self._vault.open(sealed, _IDENTITY)
+        except VaultError as exc:
+            raise UnreadableProxies(str(exc)) from exc
+
+    def _write(self, connection: Connection, plain: str | None) -> None:
+        sealed = None if plain is None else self._vault.seal(plain, _IDENTITY).hex()
+        _replace(connection, _NAME, sealed)
+        advance(connection, CONFIG)
 
 
 def reseal(connection: Connection, vault: Vault, new: Vault) -> None:
-    """Seals them with another key; what does not open stays what it is."""
-    sealed = _sealed(connection)
-    if sealed is None:
-        return
-    try:
-        plain = vault.open(sealed, _IDENTITY)
-    except VaultError:
-        return
-    connection.execute(delete(documents).where(documents.c.name == _NAME))
-    _insert(connection, new, plain)
+    """Seals them with another key, and those that an import has replaced.
+
+    What does not open stays what it is.
+    """
+
+    def again(sealed: str) -> str:
+        try:
+            return new.seal(vault.open(_bytes(sealed), _IDENTITY), _IDENTITY).hex()
+        except VaultError:
+            return sealed
+
+    saved, imported = _document(connection, _NAME), _document(connection, LAST_IMPORT)
+    if isinstance(saved, str):
+        _replace(connection, _NAME, again(saved))
+    if isinstance(imported, dict):
+        for record in imported.get("records", ()):
+            if record.get(RECORD) is not None:
+                record[RECORD] = again(record[RECORD])
+        _replace(connection, LAST_IMPORT, imported)
 
 
 def _sealed(connection: Connection) -> bytes | None:
-    text = connection.scalar(select(documents.c.document).where(documents.c.name == _NAME))
+    """None when nothing is saved. What is damaged opens for nobody, which is not the same."""
+    found = _document(connection, _NAME)
+    return None if found is None else _bytes(found)
+
+
+def _bytes(text: object) -> bytes:
     try:
-        return None if text is None else bytes.fromhex(json.loads(text))
-    except (TypeError, ValueError):
-        return b""  # Damaged: it opens for nobody, which is not the same as nothing saved.
+        return bytes.fromhex(text) if isinstance(text, str) else b""
+    except ValueError:
+        return b""
 
 
-def _insert(connection: Connection, vault: Vault, plain: str) -> None:
-    document = json.dumps(vault.seal(plain, _IDENTITY).hex())
-    connection.execute(insert(documents).values(name=_NAME, document=document))
+def _document(connection: Connection, name: str) -> Any:
+    """None when there is none, "" when it is damaged."""
+    text = connection.scalar(select(documents.c.document).where(documents.c.name == name))
+    if text is None:
+        return None
+    try:
+        found = json.loads(text)
+    except ValueError:
+        return ""
+    return "" if found is None else found
+
+
+def _replace(connection: Connection, name: str, document: object) -> None:
+    connection.execute(delete(documents).where(documents.c.name == name))
+    if document is not None:
+        connection.execute(insert(documents).values(name=name, document=json.dumps(document)))

@@ -102,9 +102,19 @@ on(document, "submit", "[data-setting]", (event, form) => {
 
 /* ---- The proxy ---- */
 
+/** @param {string | null} before what was set, sealed: its password is in no page */
+async function takeProxyBack(before) {
+  try {
+    await changing(() => post("/api/settings/proxy/undo", { before }));
+    toast("Undone.");
+  } catch (/** @type {any} */ error) {
+    toast(error.message, { bad: true });
+  }
+}
+
 on(document, "submit", "[data-proxy]", async (event, form) => {
   event.preventDefault();
-  const isReset = /** @type {SubmitEvent} */ (event).submitter?.getAttribute("name") === "reset";
+  const isRemoval = /** @type {SubmitEvent} */ (event).submitter?.getAttribute("name") === "remove";
   const fields = /** @type {HTMLInputElement[]} */ (all(".input", form));
   const tell = (/** @type {HTMLInputElement} */ field, /** @type {string} */ message) => {
     const said = find(`#${field.id}-said`);
@@ -115,14 +125,16 @@ on(document, "submit", "[data-proxy]", async (event, form) => {
     field.setAttribute("aria-invalid", String(Boolean(message)));
   };
   try {
-    await changing(async () => {
+    const { before } = await changing(async () => {
       const values = Object.fromEntries(fields.map((field) => [field.name, field.value]));
-      await (isReset ? del("/api/settings/proxy") : post("/api/settings/proxy", values));
+      const answer = await (isRemoval ? del("/api/settings/proxy") : post("/api/settings/proxy", values));
       for (const field of fields) tell(field, "");
-      // Nothing typed is left, so that the form is drawn anew: the password is hidden then.
+      // Nothing typed is left, so that the form is drawn anew: the password is hidden then. (No
+      // button may be named "reset": it would stand in the place of this function.)
       /** @type {HTMLFormElement} */ (form).reset();
+      return answer;
     });
-    toast(isReset ? "The environment's proxy is in force." : "The proxy is saved.");
+    toast(isRemoval ? "The proxy set here is removed." : "The proxy is saved.", { undo: () => takeProxyBack(before) });
   } catch (/** @type {any} */ error) {
     const wrong = fields.find((field) => field.name === error.param);
     for (const field of fields) tell(field, field === wrong ? error.message : "");

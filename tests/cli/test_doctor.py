@@ -81,3 +81,16 @@ def test_bad_entries_of_the_file_are_a_warning(
     path.write_text("[[keys]]\n")
     environ["FREELLMAPI_CONFIG"] = str(path)
     assert report(run)["config file"] == ("warn", "keys[0] has no provider, a text in quotes.")
+
+
+def test_a_proxy_of_the_file_that_cannot_be_used_is_a_warning(
+    run: Run, environ: dict[str, str], tmp_path: Path
+) -> None:
+    path = tmp_path / "config.toml"
+    path.write_text('[network]\nhttps_proxy = "socks5://me:hush@a"\n')
+    environ["FREELLMAPI_CONFIG"] = str(path)
+    state, text = report(run)["config file"]
+    assert state == "warn" and "network.https_proxy" in text and "hush" not in text
+    path.write_text('[network]\nhttps_proxy = "env:WAY_OUT"\n')
+    environ["WAY_OUT"] = "http://proxy.lan:3128"
+    assert report(run)["config file"] == ("ok", str(path))

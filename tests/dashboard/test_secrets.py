@@ -18,6 +18,7 @@ from tests.dashboard.conftest import PASSWORD, Visitor
 
 GROQ = "gsk_" + "1not2a3real4key5" * 3
 GOOGLE = "AIza" + "Not0A0Real0Key" * 3
+PROXY = "n0t-a-real-Passw0rt-0123"
 ENDPOINT = "sk-of-an-endpoint-0123456789"
 SHORTEST = 8
 """Characters of a secret from which on a piece of it counts as a leak."""
@@ -30,6 +31,9 @@ def secrets(owner: Visitor, services: Services) -> Mapping[str, str]:
     services.keys.add("google", GOOGLE)
     services.keys.add("lab", ENDPOINT)
     token = services.tokens.create("ci")
+    way = f"http://me:{PROXY}@127.0.0.1:9"
+    owner.send("/api/settings/proxy", {"https_proxy": way})
+    owner.send("/api/settings/proxy", {"https_proxy": way, "http_proxy": way})
     services.configuration.refresh()
     with services.database.connect() as connection:
         hashed = connection.execute(select(accounts.c.password)).scalar_one()
@@ -38,6 +42,7 @@ def secrets(owner: Visitor, services: Services) -> Mapping[str, str]:
         "key of groq": GROQ,
         "key of google": GOOGLE,
         "key of an endpoint": ENDPOINT,
+        "password of the proxy": PROXY,
         "unified key": services.tokens.reveal(),
         "client token": token,
         "password": PASSWORD,

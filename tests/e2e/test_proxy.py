@@ -138,3 +138,29 @@ def test_it_outlives_a_restart_and_another_encryption_key(tmp_path: Path) -> Non
         server.start()
         assert content(ask(server, "far/m")) == "by proxy"
         assert len(one.seen) == 2
+
+
+def test_the_configuration_file_sets_one_too(tmp_path: Path) -> None:
+    text = config({"far": "http://provider.test:8099/v1"}, max_wait=0, patience=0)
+    with proxy() as one, proxy() as two:
+        file = text + '[network]\nhttp_proxy = "env:WAY_OUT"\n'
+        way = f"http://me:hush@127.0.0.1:{one.port}"
+        with Server(tmp_path, file, HTTP_PROXY=DEAD, WAY_OUT=way) as server:
+            assert content(ask(server, "far/m")) == "by proxy", "the file outweighs the environment"
+            assert b"Proxy-Authorization: Basic bWU6aHVzaA==\r\n" in one.seen[0]
+            set_proxy(server, http_proxy=f"http://127.0.0.1:{two.port}")
+            assert content(ask(server, "far/m")) == "by proxy"
+            assert (len(one.seen), len(two.seen)) == (1, 1), "what is saved outweighs the file"
+            requests.delete(
+                f"{server.url}/api/settings/proxy", headers=server.headers(), timeout=PATIENCE
+            )
+            wrong = text + f'[network]\nhttp_proxy = "ftp://me:hush@127.0.0.1:{two.port}"\n'
+            server.config_file.write_text(wrong)
+            server.until(lambda: "network.http_proxy" in server.log(), "the file is read anew")
+            assert ask(server, "far/m").status_code in (502, 503)
+            server.config_file.write_text(
+                text + f'[network]\nhttp_proxy = "http://127.0.0.1:{two.port}"\n'
+            )
+            server.until(lambda: ask(server, "far/m").status_code == 200, "it is mended")
+            assert len(one.seen) == 1
+            assert "hush" not in server.log()

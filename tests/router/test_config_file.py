@@ -12,6 +12,8 @@ chain = ["groq/openai/gpt-oss-120b", "lab/gemma"]
 [settings]
 strategy = "fast"
 max_wait = 3
+[network]
+https_proxy = "http://me:s3cret@proxy.lan:3128"
 [[keys]]
 provider = "groq"
 key = " env:MY_KEY "
@@ -40,6 +42,8 @@ def test_a_whole_file(tmp_path: Path) -> None:
     assert config.problems == ()
     assert config.chain == ("groq/openai/gpt-oss-120b", "lab/gemma")
     assert config.settings == {"strategy": "fast", "max_wait": 3}
+    assert config.network == {"https_proxy": "http://me:s3cret@proxy.lan:3128"}
+    assert "s3cret" not in repr(config)
     assert [(k.provider, k.label) for k in config.keys] == [("groq", "main"), ("mistral", "")]
     assert config.providers[0]["models"] == [{"id": "gemma", "context": 8192}]
     assert config.limits == ({"provider": "groq", "rpm": 30},)
@@ -66,6 +70,10 @@ def test_an_empty_file_says_nothing(tmp_path: Path) -> None:
     assert read(tmp_path, "") == ConfigFile()
 
 
+def test_an_empty_network_is_not_the_same_as_none(tmp_path: Path) -> None:
+    assert read(tmp_path, "[network]").network == {}
+
+
 def test_an_empty_chain_is_not_the_same_as_none(tmp_path: Path) -> None:
     assert read(tmp_path, "chain = []").chain == ()
 
@@ -80,6 +88,7 @@ def test_an_empty_chain_is_not_the_same_as_none(tmp_path: Path) -> None:
         ),
         pytest.param('chain = ["gpt"]', "chain[0] is 'gpt', not <provider>", id="no provider"),
         pytest.param("settings = 1", "settings is not a table", id="settings a number"),
+        pytest.param('network = "http://x"', "network is not a table", id="network a text"),
         pytest.param("keys = {}", "keys is not a list of tables", id="keys a table"),
         pytest.param('keys = ["s3cret"]', "keys[0] is not a table.", id="key a text"),
         pytest.param(

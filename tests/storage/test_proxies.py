@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import insert, select, update
 
 from freellmapi.storage.config import ConfigStore
 from freellmapi.storage.db import Database
 from freellmapi.storage.proxies import ProxyStore, UnreadableProxies
 from freellmapi.storage.rotation import finish, rotate
 from freellmapi.storage.tables import documents
-from freellmapi.storage.vault import Vault, verify
+from freellmapi.storage.vault import Vault, VaultError, verify
 
 OLD, NEW = bytes(range(32)), bytes(range(1, 33))
 SAVED = {"http": None, "https": "http://me:s3cret@proxy.lan:3128", "no_proxy": "a.example"}
@@ -79,3 +79,73 @@ def test_a_damaged_one_keeps_no_other_secret_from_a_new_key(database: Database) 
     rotate(database, vault, NEW)
     with pytest.raises(UnreadableProxies):
         store_in(database, NEW).get()
+
+
+def test_what_was_replaced_is_given_sealed_and_put_back(database: Database) -> None:
+    store = store_in(database)
+    assert store.put(SAVED) is None
+    before = store.put(None)
+    assert before is not None and b"s3cret" not in bytes.fromhex(before)
+    versions = [ConfigStore(database).version()]
+    store.put_back(before)
+    assert store.get() == SAVED
+    versions.append(ConfigStore(database).version())
+    store.put_back(None)
+    assert store.get() is None
+    assert ConfigStore(database).version() > versions[1] > versions[0]
+
+
+@pytest.mark.parametrize("before", ["", "no hex", "00ff"])
+def test_what_does_not_open_is_not_put_back(database: Database, before: str) -> None:
+    store = store_in(database)
+    store.put(SAVED)
+    with pytest.raises(UnreadableProxies):
+        store.put_back(before)
+    assert store.get() == SAVED
+
+
+def test_what_was_replaced_before_another_key_comes_back_under_it(database: Database) -> None:
+    running = store_in(database)
+    running.put(SAVED)
+    before = running.put(None)
+    vault = Vault(OLD)
+    verify(database, vault)
+    rotate(database, vault, NEW)
+    running.put_back(before)
+    finish(database)
+    assert store_in(database, NEW).get() == SAVED
+
+
+def test_what_an_import_has_replaced_is_sealed_anew_too(database: Database) -> None:
+    store, config = store_in(database), ConfigStore(database)
+    store.put(SAVED)
+    before = store.put(None)
+    records = [{"setting": "max_wait", "before": 3}, {"proxy": before}, {"proxy": None}]
+    config.put_last_import({"at": 1.0, "what": ["x"], "records": records})
+    vault = Vault(OLD)
+    verify(database, vault)
+    rotate(database, vault, NEW)
+    finish(database)
+    kept = config.last_import()
+    assert kept is not None and (kept["at"], kept["what"]) == (1.0, ["x"])
+    first, second, third = kept["records"]
+    assert (first, third) == (records[0], records[2])
+    started = store_in(database, NEW)
+    started.put_back(second["proxy"])
+    assert started.get() == SAVED
+    with pytest.raises(VaultError):
+        Vault(OLD).open(bytes.fromhex(second["proxy"]), "document:proxies")
+
+
+@pytest.mark.parametrize("document", ["{", "null", "{}", '{"records": [{"proxy": "00ff"}]}'])
+def test_a_damaged_import_keeps_no_secret_from_a_new_key(database: Database, document: str) -> None:
+    store_in(database).put(SAVED)
+    with database.begin() as connection:
+        connection.execute(insert(documents).values(name="last_import", document=document))
+    vault = Vault(OLD)
+    verify(database, vault)
+    rotate(database, vault, NEW)
+    assert store_in(database, NEW).get() == SAVED
+    with database.connect() as connection:
+        kept = select(documents.c.document).where(documents.c.name == "last_import")
+        assert connection.scalar(kept) == document

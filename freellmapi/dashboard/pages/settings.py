@@ -32,6 +32,7 @@ from freellmapi.dashboard.pages.settings_page import NO_ANSWER, Answer, settings
 from freellmapi.dashboard.pages.settings_toml import exported
 from freellmapi.dashboard.pages.settings_undo import undo
 from freellmapi.dashboard.rendering import rendered
+from freellmapi.providers.proxy_fields import FIELDS
 from freellmapi.services import Services, services
 from freellmapi.storage import backup
 from freellmapi.storage.backup import Copying
@@ -82,22 +83,27 @@ def save_form(name: str) -> ResponseReturnValue:
 
 @bp.post("/api/settings/proxy")
 def save_proxy() -> Response:
-    """All three fields, as ``settings_proxy`` names them."""
-    proxy.save(services(), _body())
-    return json_response({})
+    """All three fields, as ``proxy_fields`` names them; what was set before stays sealed."""
+    return json_response({"before": proxy.save(services(), _body())})
 
 
 @bp.delete("/api/settings/proxy")
 def reset_proxy() -> Response:
-    proxy.reset(services())
+    return json_response({"before": proxy.reset(services())})
+
+
+@bp.post("/api/settings/proxy/undo")
+def take_proxy_back() -> Response:
+    """``{"before"}`` as an answer has given it."""
+    proxy.undo(services(), _body())
     return json_response({})
 
 
 @bp.post("/settings/proxy")
 def save_proxy_form() -> ResponseReturnValue:
-    typed = {name: _field(name) for name in proxy.NAMES}
+    typed = {name: _field(name) for name in FIELDS}
     try:
-        if "reset" in request.form:
+        if "remove" in request.form:
             proxy.reset(services())
         else:
             proxy.save(services(), typed)

@@ -10,6 +10,7 @@ from freellmapi.core.errors import GatewayError
 from freellmapi.dashboard.in_force import in_force
 from freellmapi.dashboard.pages import settings_import_limits as limits
 from freellmapi.dashboard.pages.settings_import_keys import keys
+from freellmapi.dashboard.pages.settings_import_proxy import proxy
 from freellmapi.dashboard.pages.settings_routing import shown
 from freellmapi.dashboard.pages.settings_undo import Change, Found, remember
 from freellmapi.providers.catalog import NO_KEY, STORED_KEY, load_catalog, with_custom
@@ -84,6 +85,7 @@ def _planned(parts: Services, file: ConfigFile) -> Plan:
         *limits.changes(parts, file, passed_over),
         *_chain(parts, file, passed_over),
         *_settings(parts, file, passed_over),
+        *proxy(parts, file, passed_over),
     ]
     return Plan(tuple(changes), tuple(dict.fromkeys(passed_over)))
 

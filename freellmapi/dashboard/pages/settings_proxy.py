@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from urllib.parse import urlsplit
+from dataclasses import asdict, dataclass
 
 from freellmapi.core.errors import GatewayError
 from freellmapi.dashboard.in_force import in_force
 from freellmapi.providers.origins import Proxies
 from freellmapi.providers.outbound import OutboundProxies
-from freellmapi.providers.proxy_url import HIDDEN, check_no_proxy, check_proxy, masked
+from freellmapi.providers.proxy_fields import HTTP, HTTPS, WrongField, fields, read_fields
 from freellmapi.services import Services
+from freellmapi.storage.proxies import UnreadableProxies
 
-HTTP, HTTPS, NO_PROXY = NAMES = ("http_proxy", "https_proxy", "no_proxy")
-LONGEST = 2_000
+Variables = tuple[tuple[str, str], ...]
+"""(variable, value) of those that are set."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,9 +22,11 @@ class ProxyForm:
     """What is in force, by the name of its field, and where it comes from."""
 
     values: Mapping[str, str]
-    is_saved: bool
-    environment: tuple[tuple[str, str], ...]
-    """(variable, value) of those that are set."""
+    origin: str
+    reset: str
+    """What the button says that removes what is set here; empty when nothing is."""
+    outweighed: tuple[tuple[str, Variables], ...]
+    """Who else sets proxies, and which."""
 
     @property
     def is_direct(self) -> bool:
@@ -34,68 +36,56 @@ class ProxyForm:
 
 def form(proxies: OutboundProxies) -> ProxyForm:
     """No password is in it."""
-    there = _shown(proxies.environment)
-    given = tuple((name.upper(), value) for name, value in there.items() if value)
-    return ProxyForm(_shown(proxies.in_force), proxies.is_saved, given)
+    environment, of_file = _variables(proxies.environment), proxies.of_file
+    beneath = [("The environment", environment)] if environment or of_file is None else []
+    if of_file is not None:
+        beneath.insert(0, ("The configuration file", _variables(of_file)))
+    reset = "Use the environment's" if of_file is None else "Use the configuration file's"
+    return ProxyForm(
+        values=fields(proxies.in_force, is_masked=True),
+        origin=_origin(proxies, bool(environment)),
+        reset=reset if proxies.is_saved else "",
+        outweighed=tuple(beneath if proxies.is_saved else beneath[1:]),
+    )
 
 
-def save(parts: Services, given: Mapping[str, object]) -> None:
-    """In force for the next call, in place of the environment's; all blank is no proxy.
+def save(parts: Services, given: Mapping[str, object]) -> str | None:
+    """In force for the next call, in place of all others; all blank is no proxy.
 
-    ``GatewayError`` 422 at the field.
+    Gives what was saved before, still sealed, for ``undo``. ``GatewayError`` 422 at the field.
     """
-    now = parts.proxies.in_force
-    values = {
-        "http": _proxy(HTTP, given.get(HTTP), now),
-        "https": _proxy(HTTPS, given.get(HTTPS), now),
-        "no_proxy": _names(given.get(NO_PROXY)),
-    }
-    in_force(parts, lambda: parts.proxy_store.put(values))
-
-
-def reset(parts: Services) -> None:
-    """Back to the environment's."""
-    in_force(parts, lambda: parts.proxy_store.put(None))
-
-
-def _shown(proxies: Proxies) -> dict[str, str]:
-    no_proxy = proxies.no_proxy.replace(",", ", ")
-    return {HTTP: masked(proxies.http), HTTPS: masked(proxies.https), NO_PROXY: no_proxy}
-
-
-def _proxy(name: str, given: object, now: Proxies) -> str | None:
-    text = _text(name, given)
-    if not text:
-        return None
     try:
-        url = check_proxy(text)
-    except ValueError as exc:
-        raise _wrong(name, str(exc)) from exc
-    if urlsplit(url).password != HIDDEN:
-        return url
-    # As it was shown: the password stays, but is sent to no other host.
-    for known in (now.https, now.http) if name == HTTPS else (now.http, now.https):
-        if known and masked(known) == url:
-            return known
-    raise _wrong(name, "Type the password again: it is kept only for the same user, host and port.")
+        wanted = read_fields(given, parts.proxies.in_force)
+    except WrongField as exc:
+        raise GatewayError(422, exc.message, code="invalid_value", param=exc.name) from exc
+    return in_force(parts, lambda: parts.proxy_store.put(asdict(wanted)))
 
 
-def _names(given: object) -> str:
+def reset(parts: Services) -> str | None:
+    """Back to the configuration file's or the environment's; for ``undo`` as ``save``."""
+    return in_force(parts, lambda: parts.proxy_store.put(None))
+
+
+def undo(parts: Services, given: Mapping[str, object]) -> None:
+    """``{"before"}`` as it was given by ``save`` or ``reset``."""
+    before = given.get("before", "")
+    if before is not None and not isinstance(before, str):
+        before = ""
     try:
-        return ",".join(check_no_proxy(_text(NO_PROXY, given)))
-    except ValueError as exc:
-        raise _wrong(NO_PROXY, str(exc)) from exc
+        in_force(parts, lambda: parts.proxy_store.put_back(before))
+    except UnreadableProxies as exc:
+        said = "What was set before cannot be read any more. Set it anew."
+        raise GatewayError(409, said, code="unreadable") from exc
 
 
-def _text(name: str, given: object) -> str:
-    if given is None:
-        return ""
-    if not isinstance(given, str):
-        raise _wrong(name, "This is no text.")
-    if len(given) > LONGEST:
-        raise _wrong(name, f"This is longer than {LONGEST:,} characters.")
-    return given.strip()
+def _origin(proxies: OutboundProxies, is_in_environment: bool) -> str:
+    if proxies.is_saved:
+        return "Set here"
+    if proxies.of_file is not None:
+        return "Set in the configuration file"
+    return "From the environment" if is_in_environment else "Default"
 
 
-def _wrong(name: str, message: str) -> GatewayError:
-    return GatewayError(422, message, code="invalid_value", param=name)
+def _variables(proxies: Proxies) -> Variables:
+    there = fields(proxies, is_masked=True)
+    return tuple((name.upper(), value) for name, value in there.items() if value)

@@ -6,7 +6,10 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from freellmapi.dashboard.pages.settings_import_proxy import in_file
 from freellmapi.providers.catalog import NO_KEY
+from freellmapi.providers.proxy_fields import HTTP, HTTPS, variable_of
+from freellmapi.providers.proxy_url import masked
 from freellmapi.router.settings import RouterSettings
 from freellmapi.services import Services
 from freellmapi.storage.vault import VaultError
@@ -20,11 +23,12 @@ def exported(parts: Services, in_full: bool) -> str:
     providers = {str(p["id"]): p for p in given.providers} | parts.config.custom_providers()
     lines = [
         "# The configuration of FreeLLMAPI; docs/configuration.md says what each line means.",
-        "# Keys are in here: keep it as safe as they are."
+        "# Keys and passwords are in here: keep it as safe as they are."
         if in_full
-        else "# Stored keys are masked, and stand in comments: their other settings are whole.",
+        else "# Keys, and a proxy with a login, are masked and in comments; all else is whole.",
         *_chain(parts),
         *_settings(parts),
+        *_network(parts, in_full),
         *_keys(parts, in_full),
     ]
     for id, definition in providers.items():
@@ -70,6 +74,19 @@ def _settings(parts: Services) -> Iterator[str]:
 
 def _plain(found: object) -> object:
     return int(found) if isinstance(found, float) and found.is_integer() else found
+
+
+def _network(parts: Services, in_full: bool) -> Iterator[str]:
+    found = in_file(parts)
+    if found is None:
+        return
+    has_login = any("@" in found[name] for name in (HTTPS, HTTP))
+    if not in_full:
+        found |= {n: masked(found[n]) for n in (HTTPS, HTTP) if variable_of(found[n]) is None}
+    # A blank one is named too: the part is taken as a whole, and its lines say so.
+    lines = ["[network]", *(f"{name} = {value(said)}" for name, said in found.items())]
+    yield ""
+    yield from (f"# {line}" if has_login and not in_full else line for line in lines)
 
 
 def _keys(parts: Services, in_full: bool) -> Iterator[str]:

@@ -10,6 +10,7 @@ from freellmapi.core.errors import GatewayError
 from freellmapi.dashboard.in_force import in_force
 from freellmapi.services import Services
 from freellmapi.storage.config import ChainRow
+from freellmapi.storage.proxies import RECORD, UnreadableProxies
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +37,8 @@ class LastImport:
 def remember(
     parts: Services, changes: Sequence[Change], records: Sequence[Mapping[str, Any]]
 ) -> None:
-    """Within the transaction of the import. Records hold no key, only its number."""
+    """Within the transaction of the import. Records hold no key, only its number; what they hold
+    of a proxy is sealed."""
     what = [change.what for change in changes]
     document = {"at": parts.clock.now(), "what": what, "records": list(records)}
     parts.config.put_last_import(document)
@@ -89,3 +91,11 @@ def _put_back(parts: Services, record: Mapping[str, Any]) -> None:
         whom = tuple(record["limits"])
         kept = [e for e in config.limits() if (e["provider"], e.get("model") or "") != whom]
         config.put_limits([*kept, before] if before else kept)
+    elif RECORD in record:
+        try:
+            parts.proxy_store.put_back(record[RECORD])
+        except UnreadableProxies as exc:
+            said = (
+                "The proxy from before the import cannot be read any more: nothing is taken back."
+            )
+            raise GatewayError(409, said, code="unreadable") from exc
