@@ -24,6 +24,8 @@ const holder = /** @type {HTMLElement} */ (find("[data-list]"));
 /** @type {Chain | null} what the server last told in full */
 let known = null;
 let saving = 0;
+/** @type {string[]} the rows in the order that the server told */
+let told = [];
 let renewedAt = Date.now();
 /** @type {Promise<unknown>} */
 let queue = Promise.resolve();
@@ -39,23 +41,37 @@ const list = () => /** @type {HTMLElement} */ (find(".chain-list", holder));
 export function save(change, message, undoes = false) {
   saving += 1;
   queue = queue.then(async () => {
+    let lost = false;
     try {
       const version = list().dataset.version;
-      if (known?.version !== version) known = await get("/api/chain");
+      if (known?.version !== version) known = await get("/api/chain", { patient: false });
       const before = known;
       known = await put("/api/chain", { ...change, version });
       list().dataset.version = known?.version;
+      if (change.order) told = change.order;
       toast(message, undoes ? {} : { undo: () => before && takeBack(before) });
     } catch (/** @type {any} */ error) {
       toast(error.message, { bad: true });
       known = null;
+      lost = error.status === 0;
+      if (lost) asBefore();
     } finally {
       saving -= 1;
-      if (!saving) await renew();
+      if (!saving && !lost) await renew();
       looking.refresh();
     }
   });
   return queue;
+}
+
+/** What the server told last: nothing of the change was done, and there is nobody to ask. */
+function asBefore() {
+  shown.order = told;
+  for (const toggle of all(".row .toggle", holder)) {
+    toggle.setAttribute("aria-checked", String(!toggle.closest(".row-folded")));
+  }
+  press(list().dataset.strategy);
+  arrange();
 }
 
 /** @param {Chain} before */
@@ -94,7 +110,7 @@ async function renew() {
   const focused = /** @type {HTMLElement | null} */ (document.activeElement);
   patch(holder, answer);
   press(answer.live.strategy);
-  shown.order = answer.live.rows.map(([ref]) => ref);
+  shown.order = told = answer.live.rows.map(([ref]) => ref);
   arrange();
   tellTimes(holder);
   if (focused && !focused.isConnected) find(".toggle", holder)?.focus({ preventScroll: true });
@@ -167,7 +183,7 @@ on(holder, "click", "[data-folded] > summary, [data-unfold]", async (event, targ
 });
 startWhy();
 const looking = poll("/api/chain/version", LOOK_SECONDS, look, { now: false });
-shown.order = all("[data-rows] .row", holder).map((row) => row.id);
+shown.order = told = all("[data-rows] .row", holder).map((row) => row.id);
 tellTimes(holder);
 page.dataset.live = "";
 aim(decodeURIComponent(location.hash.slice(1)));

@@ -20,43 +20,66 @@ export function startWhy() {
   const form = /** @type {HTMLFormElement} */ (find("[data-why-form]"));
   const past = /** @type {HTMLFormElement} */ (find("[data-why-past]"));
 
+  const text = /** @type {HTMLElement} */ (form.elements.namedItem("text"));
+
   /** @param {boolean} open */
   const show = (open) => {
     panel.hidden = !open;
     if (open) offerFamilies();
     button.setAttribute("aria-expanded", String(open));
-    if (open) /** @type {HTMLElement} */ (form.elements.namedItem("text")).focus();
-    else button.focus();
+    // Under a finger, a field that has the focus brings up the keyboard, over the answer.
+    const isRead = "past" in panel.dataset || matchMedia("(pointer: coarse)").matches;
+    (!open ? button : isRead ? panel : text).focus();
   };
+  let asked = 0;
   /** @param {unknown} body @param {(found: any) => Node[]} drawn */
   const tell = async (body, drawn) => {
-    try {
-      fill(answer, ...drawn(await post("/api/route/explain", body)));
-      tellTimes(answer);
-    } catch (/** @type {any} */ error) {
-      fill(answer, h("p", { class: "complaint" }, error.message));
-    }
-    answer.scrollIntoView({ block: "nearest" });
+    const own = (asked += 1);
+    const found = await post("/api/route/explain", body).then(drawn, (/** @type {any} */ error) => [
+      h("p", { class: "complaint" }, error.message),
+    ]);
+    // Of two questions at once, only the later one is of interest.
+    if (own !== asked) return;
+    fill(answer, ...found);
+    tellTimes(answer);
   };
+  const plan = () => tell(request(new FormData(form)), planned);
+  /** @param {string} id */
+  const lookUp = (id) => tell({ request_id: id }, (found) => [...happened(found), again(found)]);
+  /** The same question today. @param {any} found */
+  const again = (found) => {
+    const ask = () => {
+      /** @type {HTMLInputElement} */ (form.elements.namedItem("model")).value = found.model;
+      // The button goes away, and what has the focus must be in the panel for Escape to shut it.
+      panel.focus({ preventScroll: true });
+      plan();
+    };
+    return h("button", { class: "button", type: "button", onclick: ask }, "Its route as of now");
+  };
+  const toAnswer = () => answer.scrollIntoView({ block: "nearest" });
 
-  button.addEventListener("click", () => show(panel.hidden));
+  button.addEventListener("click", () => {
+    show(panel.hidden);
+    // What most want to know is asked already.
+    if (!panel.hidden && !answer.hasChildNodes()) plan();
+  });
   find("[data-why-close]", panel)?.addEventListener("click", () => show(false));
   panel.addEventListener("keydown", (event) => event.key === "Escape" && show(false));
   form.addEventListener("submit", (event) => {
     event.preventDefault();
-    const given = new FormData(form);
-    tell(request(given), planned);
+    plan().then(toAnswer);
   });
   past.addEventListener("submit", (event) => {
     event.preventDefault();
     const id = String(new FormData(past).get("request_id")).trim();
-    if (id) tell({ request_id: id }, happened);
+    if (id) lookUp(id).then(toAnswer);
   });
   const id = new URLSearchParams(location.search).get("request");
   if (id) {
+    panel.dataset.past = "";
     show(true);
     /** @type {HTMLInputElement} */ (past.elements.namedItem("request_id")).value = id;
-    tell({ request_id: id }, happened);
+    lookUp(id);
   }
 }
 
@@ -126,11 +149,15 @@ function candidate(row) {
     h(
       "details",
       isOpen ? { open: true } : null,
-      h("summary", { class: "line" }, icon("chevron", 14), h("strong", null, row.model), h("span", { class: "quiet small" }, row.key_label), word),
+      h("summary", { class: "line" }, icon("chevron", 14), who(row), word),
       h("ul", { class: "gates" }, gates),
     ),
   );
 }
+
+/** @param {{model: string, key_label: string}} row */
+const who = ({ model, key_label: key }) =>
+  h("span", null, h("strong", null, model), " ", h("span", { class: "quiet small" }, key));
 
 /** @param {any[]} groups */
 function leftOut(groups) {
@@ -152,7 +179,7 @@ function happened(found) {
     return h(
       "li",
       null,
-      h("div", { class: "line" }, h("strong", null, one.model), h("span", { class: "quiet small" }, one.key_label), h("span", { class: "small" }, how)),
+      h("div", { class: "line" }, who(one), h("span", { class: "small" }, how)),
       h("p", { class: "quiet small" }, one.reason ? `${spent}: ${one.reason}` : spent),
     );
   });

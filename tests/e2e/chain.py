@@ -22,6 +22,13 @@ base_url = "%s"
 key = "none"
 models = [{ id = "n", context = 100000, tools = true, vision = true, limits = { rpd = 1000 } }]
 """
+SHIFT = """() => new Promise((done) => {
+  let sum = 0;
+  const add = (list) => list.getEntries().forEach((entry) => (sum += entry.value));
+  new PerformanceObserver(add).observe({type: "layout-shift", buffered: true});
+  requestAnimationFrame(() => requestAnimationFrame(() => done(sum)));
+})"""
+"""All that has jumped about so far, as browsers add it up."""
 
 
 @contextmanager

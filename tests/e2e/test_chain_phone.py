@@ -9,7 +9,7 @@ from playwright.sync_api import Browser, Page, StorageState, ViewportSize, expec
 
 from tests.e2e import browser as harness
 from tests.e2e.browser import PHONE, Person, axe, shot, too_wide
-from tests.e2e.chain import REFS, order, put_back, served, serving
+from tests.e2e.chain import REFS, SHIFT, order, put_back, served, serving
 from tests.e2e.server import Server
 
 pytestmark = [
@@ -38,12 +38,6 @@ CUT = """cells => cells.filter((cell) =>
 """Those of these cells of which something is not seen."""
 WIDEST = {".left": "99.9 K tok a month", ".speed": "1,870 tok/s", ".success": "99.9 %"}
 AFTER = "cell => getComputedStyle(cell, '::after').content.replaceAll('\"', '')"
-SHIFT = """() => new Promise((done) => {
-  let sum = 0;
-  const add = (list) => list.getEntries().forEach((entry) => (sum += entry.value));
-  new PerformanceObserver(add).observe({type: "layout-shift", buffered: true});
-  requestAnimationFrame(() => requestAnimationFrame(() => done(sum)));
-})"""
 
 
 @pytest.fixture(scope="module")
