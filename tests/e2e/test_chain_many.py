@@ -108,6 +108,7 @@ def test_undo_is_offered_for_ten_seconds(person: Person) -> None:
     page.reload()
     fold = page.locator("[data-folded-said]")
     before = fold.inner_text()
+    page.clock.pause_at(page.evaluate("Date.now()") + 60_000)
     page.get_by_role("switch", name="lab/model-001").click()
     undo = page.get_by_role("button", name="Undo")
     expect(undo).to_be_visible()
