@@ -76,5 +76,7 @@ function inWords(button) {
   const row = /** @type {HTMLElement} */ (button.closest(".row"));
   const name = find(".model", row)?.title || row.id;
   const texts = TOLD.map((cell) => find(cell, row)?.title).filter(Boolean);
-  return [h("strong", null, name), ...texts.map((text) => h("span", null, text))];
+  // In full, where the row has no room for it.
+  const ref = h("span", { class: "mono" }, row.id);
+  return [h("strong", null, name), ref, ...texts.map((text) => h("span", null, text))];
 }

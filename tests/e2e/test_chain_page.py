@@ -171,6 +171,25 @@ def test_a_second_tab_follows_within_two_seconds_and_says_so(person: Person) -> 
     expect(other.get_by_text("The chain was changed elsewhere.")).to_be_visible()
 
 
+def test_a_stale_tab_changes_nothing_says_so_and_shows_what_is(person: Person) -> None:
+    other = person.open_tab()
+    other.clock.install()
+    other.goto("/chain")
+    expect(other.locator("[data-live]")).to_be_visible()
+    # It looks no more, so it knows nothing of what the first tab does.
+    other.clock.pause_at(other.evaluate("Date.now()") + 60_000)
+    expect(other.locator("[data-next]")).to_have_id("first/m")
+    page = person.page
+    page.get_by_label("More for third/m").click()
+    page.get_by_role("button", name="Move to top").click()
+    expect(page.locator("[data-next]")).to_have_id("third/m")
+    other.get_by_role("switch", name="second/m").click()
+    expect(other.get_by_text("your change was not made")).to_be_visible()
+    expect(other.locator("[data-next]")).to_have_id("third/m")
+    expect(other.get_by_role("switch", name="second/m")).to_have_attribute("aria-checked", "true")
+    person.complaints[:] = [said for said in person.complaints if "409" not in said]
+
+
 def test_a_lost_server_is_told_and_nothing_is_shown_that_it_did_not_do(person: Person) -> None:
     page = person.page
     switch = page.get_by_role("switch", name="second/m")
@@ -210,6 +229,25 @@ def test_under_a_strategy_dragging_asks_to_switch(person: Person) -> None:
     expect(page.locator(".chain-list")).to_have_attribute("data-strategy", "smart")
     page.get_by_role("button", name="Priority", exact=True).click()
     expect(page.locator(".chain-list")).to_have_attribute("data-strategy", "priority")
+
+
+def test_only_those_that_can_do_something_are_shown(person: Person, server: Server) -> None:
+    page = person.page
+    only = page.get_by_label("Show only")
+    seen = page.locator("[data-rows] .row:visible")
+    for label, refs in (
+        ("With tools", REFS),
+        ("With vision", ["fourth/n"]),
+        ("With reasoning", []),
+        ("Ready now", REFS),
+        ("All models", REFS),
+    ):
+        only.select_option(label)
+        expect(seen).to_have_count(len(refs))
+        assert seen.evaluate_all("rows => rows.map((row) => row.id)") == list(refs)
+        expect(page.get_by_text("No model in the chain is like that.")).to_be_visible(
+            visible=not refs
+        )
 
 
 def test_search_families_and_several_at_once(person: Person) -> None:
