@@ -98,6 +98,8 @@ class Pool(ConnectionPool):
         if self._socket_queue.qsize() >= self._most_idle:
             self.release_socket(sock)
         else:
+            # The number of the last wait would lie among what the next ones leave free.
+            sock.settimeout(None)
             super().return_socket(sock)
 
     def drop_idle(self) -> None:

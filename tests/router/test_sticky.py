@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import gc
+import sys
 from typing import Any
 
 import pytest
 
 from freellmapi.core.chat import ChatRequest
-from freellmapi.router.sticky import PREFIX, Session, Sticky, session_of
+from freellmapi.router.sticky import PREFIX, WAYS, Session, Sticky, session_of
 
 NOW = 1_790_000_000.0
 TTL = 1_800.0
@@ -135,19 +137,37 @@ class TestSticky:
         sticky.remember(None, "alpha/m", NOW, TTL)
         sticky.remember(session, "alpha/m", NOW, 0)
         assert sticky.model(None, NOW) is None
-        assert len(sticky) == 0
+        assert sticky.model(session, NOW) is None
 
     def test_the_conversation_not_served_for_longest_goes_first(self) -> None:
-        sticky = Sticky(most=2)
-        for name in ("a", "b", "a", "c"):
-            sticky.remember(self.session(name), f"{name}/m", NOW, TTL)
-        assert len(sticky) == 2
-        assert sticky.model(self.session("b"), NOW) is None
-        assert sticky.model(self.session("a"), NOW) == "a/m"
+        sticky, names = Sticky(sets=1), [str(n) for n in range(WAYS)]
+        for second, name in enumerate([*names, "0", "one more"]):
+            sticky.remember(self.session(name), f"{name}/m", NOW + second, TTL)
+        known = {name: sticky.model(self.session(name), NOW) for name in [*names, "one more"]}
+        assert known.pop("1") is None
+        assert known == {name: f"{name}/m" for name in known}
 
     def test_conversations_that_are_over_make_room(self) -> None:
-        sticky = Sticky()
+        sticky, lasting = Sticky(sets=1), [self.session(f"lasting {n}") for n in range(WAYS - 1)]
+        for session in lasting:
+            sticky.remember(session, "alpha/m", NOW, TTL)
         for second in range(100):
-            sticky.remember(self.session(str(second)), "alpha/m", NOW + second, 10)
-        assert len(sticky) == 10
-        assert sticky.model(self.session("99"), NOW + 99) == "alpha/m"
+            sticky.remember(self.session(str(second)), "beta/m", NOW + second, 10)
+        assert {sticky.model(session, NOW + 99) for session in lasting} == {"alpha/m"}
+        assert sticky.model(self.session("99"), NOW + 99) == "beta/m"
+
+    def test_thousands_are_known_at_a_time(self) -> None:
+        sticky, sessions = Sticky(), [self.session(str(n)) for n in range(9_000)]
+        for session in sessions:
+            sticky.remember(session, "alpha/m", NOW, TTL)
+        assert sum(sticky.model(session, NOW) is not None for session in sessions) > 8_800
+
+    def test_what_it_remembers_is_no_object_of_its_own(self) -> None:
+        sticky, session = Sticky(), self.session()
+        sticky.remember(session, "alpha/m", NOW, TTL)
+        sessions = [self.session(str(n)) for n in range(500)]
+        gc.collect()
+        before = sys.getallocatedblocks()
+        for each in sessions:
+            sticky.remember(each, "alpha/m", NOW, TTL)
+        assert sys.getallocatedblocks() - before < 50
