@@ -14,6 +14,9 @@ from freellmapi.router.continuation import Joint
 
 log = logging.getLogger(__name__)
 
+ANY_TEXT = ("utf-8", "surrogatepass")
+"""How text is kept as bytes: some models end a piece in the middle of a character."""
+
 Resume = Callable[[str], tuple[TokenStream, str]]
 """Given what was said so far: a stream that goes on with it and who gives it
 (``provider/model``). Raises ``UpstreamError`` when nobody can."""
@@ -39,7 +42,8 @@ class ServedStream:
         self._resume = resume
         self._on_end: Callable[[UpstreamError | None], None] | None = on_end
         self._joint: Joint | None = None
-        self._said: list[str] = []
+        # A text for each token would take ten times as much.
+        self._said = bytearray()
         self._head = b""
         self._text_only = True
         self._finished = False
@@ -70,7 +74,7 @@ class ServedStream:
         if self._resume is not None:
             for chunk in batch:
                 if chunk.text:
-                    self._said.append(chunk.text)
+                    self._said += chunk.text.encode(*ANY_TEXT)
                 if chunk.tools:
                     self._text_only = False
                 if chunk.finish is not None:
@@ -85,7 +89,7 @@ class ServedStream:
         if self._resume is None or not self._text_only or error.kind is ErrorKind.CLIENT_GONE:
             self._end(error)
             raise error
-        said = "".join(self._said)
+        said = self._said.decode(*ANY_TEXT)
         try:
             self._stream, by = self._resume(said)
         except UpstreamError as gone:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import replace
@@ -17,6 +18,7 @@ from freellmapi.core.route import TokenStream
 from freellmapi.router.continuation import is_resumable
 from freellmapi.router.execute import Execution
 from freellmapi.router.served import ServedStream
+from freellmapi.router.stream import Rechunked
 from tests.fakes.answers import Cut
 from tests.fakes.provider import (
     FakeProvider,
@@ -208,3 +210,22 @@ def test_a_stream_that_is_closed_after_its_finish_was_whole(stage: Stage) -> Non
 def test_json_and_logprobs_cannot_be_joined(body: dict[str, Any], resumable: bool) -> None:
     request = chat(stream=True)
     assert is_resumable(replace(request, body={**request.body, **body})) is resumable
+
+
+def test_what_was_said_takes_no_more_than_its_text() -> None:
+    """It is kept while the stream lasts, for who may have to go on with it."""
+    tokens = ([Chunk(b"{}", f" w{n % 10}")] for n in range(4_001))
+
+    def resume(said: str) -> tuple[TokenStream, str]:
+        raise AssertionError(said)
+
+    stream = ServedStream(Rechunked(tokens), 11, resume, lambda error: None)
+    next(stream)
+    tracemalloc.start()
+    try:
+        for _ in range(4_000):
+            next(stream)
+        held, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert held < 10 * 4_000
