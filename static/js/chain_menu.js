@@ -2,6 +2,7 @@
 
 import { all, fill, find, h, on } from "./lib/dom.js";
 
+const ITEM = ".menu-item:not([hidden])";
 const TOLD = [".can", ".left", ".speed", ".success", ".now"];
 
 /**
@@ -37,6 +38,7 @@ export function startMenu(holder, act) {
     }
     menu.setAttribute("aria-label", button.getAttribute("aria-label") ?? "");
     fill(said, ...inWords(button));
+    offer(menu, button.closest(".row-folded") !== null);
     menu.showPopover();
     const at = button.getBoundingClientRect();
     const { offsetWidth: width, offsetHeight: height } = menu;
@@ -45,7 +47,7 @@ export function startMenu(holder, act) {
     menu.style.top = `${below ? at.bottom + 4 : Math.max(8, at.top - 4 - height)}px`;
     opener = button;
     button.setAttribute("aria-expanded", "true");
-    find(".menu-item", menu)?.focus();
+    find(ITEM, menu)?.focus();
   };
 
   menu.addEventListener("toggle", (event) => {
@@ -62,13 +64,24 @@ export function startMenu(holder, act) {
     const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
     if (!step) return;
     event.preventDefault();
-    const items = all(".menu-item", menu);
+    const items = all(ITEM, menu);
     const place = items.indexOf(/** @type {HTMLElement} */ (document.activeElement));
     items[(place + step + items.length) % items.length].focus();
   });
   // It stands where its row was.
   addEventListener("scroll", () => opener && menu.hidePopover(), { passive: true });
   return () => opener !== null;
+}
+
+/** A model that is off has no place to move from, and is turned on. @param {HTMLElement} menu @param {boolean} off */
+function offer(menu, off) {
+  for (const item of all(":scope > :not([data-row-said])", menu)) {
+    if (!item.matches("[data-verb=on], [data-verb=off]")) item.hidden = off;
+    else {
+      item.dataset.verb = off ? "on" : "off";
+      item.textContent = off ? "Turn on" : "Turn off";
+    }
+  }
 }
 
 /** What a row says under the pointer, for who has none. @param {HTMLElement} button */

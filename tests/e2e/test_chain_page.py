@@ -87,8 +87,18 @@ def test_the_menu_and_the_switch(person: Person, server: Server) -> None:
     page.get_by_role("switch", name="second/m").click()
     expect(page.locator("[data-next]")).to_have_id("first/m")
     assert served(server) == "from first"
-    page.get_by_role("button", name="Undo").last.click()
+    # It is off: there is one thing to do with it.
+    page.locator("[data-folded-said]").click()
+    page.get_by_role("link", name="More for second/m").click()
+    menu = page.get_by_role("group", name="More for second/m")
+    expect(menu.get_by_role("button")).to_have_text(["Turn on"])
+    menu.get_by_role("button", name="Turn on").click()
     expect(page.locator("[data-next]")).to_have_id("second/m")
+    page.get_by_role("link", name="More for second/m").click()
+    expect(menu.get_by_role("button")).to_have_count(5)
+    page.keyboard.press("Escape")
+    page.get_by_role("button", name="Undo").last.click()
+    expect(page.locator("[data-next]")).to_have_id("first/m")
 
 
 def test_families_are_moved_whole(person: Person, server: Server) -> None:
