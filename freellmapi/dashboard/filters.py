@@ -53,13 +53,14 @@ def seconds(duration: float) -> str:
 
 
 def percent(share: float) -> str:
-    """A share of 1: ``99.8 %``; 100 % and 0 % only when it is exactly that."""
+    """A share of 1: ``99.8 %``, ``14.0 %``; 100 % and 0 % only when it is exactly that."""
     value = share * 100
     if 99.9 < value < 100:
         value = 99.9
     elif 0 < value < 0.1:
         value = 0.1
-    return f"{value:.1f}".removesuffix(".0") + f"{THIN}%"
+    places = 0 if value in (0, 100) else 1
+    return f"{value:.{places}f}{THIN}%"
 
 
 def ago(at: float | None, now: float | None = None) -> str:

@@ -117,7 +117,7 @@ def test_a_long_breakdown_shows_its_first_rows_and_leads_to_the_rest(
         services.database,
         [answered(now - 60 - n, served_model=f"model-{n}", attempts=()) for n in range(many)],
     )
-    address, rows = "/analytics?by=model", re.compile(r'class="figure with-bar"')
+    address, rows = "/analytics?by=model", re.compile(r'class="with-bar"')
     few = owner.get(address).get_data(as_text=True)
     assert len(rows.findall(few)) == FEW_LINES
     assert "and 2 more with fewer requests" in few

@@ -37,6 +37,7 @@ NOW = 1_790_000_000.0
         (filters.seconds(61), "1 min 1 s"),
         (filters.percent(0.99996), "99.9 %"),
         (filters.percent(0.00001), "0.1 %"),
+        (filters.percent(0.14), "14.0 %"),
         (filters.percent(1), "100 %"),
         (filters.ago(None, NOW), "never"),
         (filters.ago(NOW - 3, NOW), "just now"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
@@ -103,6 +104,27 @@ def test_it_is_accessible_and_fits(person: Person) -> None:
             shot(page, f"analytics-{scheme}{suffix}-full", full=True)
             assert axe(page) == []
             assert too_wide(page) <= 0
+
+
+def test_on_a_phone_the_breakdown_keeps_its_figures(person: Person) -> None:
+    page = person.page
+    page.set_viewport_size(PHONE)
+    page.goto("/analytics")
+    line = page.locator("#breakdown tbody tr").first
+    width = page.evaluate("innerWidth")
+    for word in ("failed", "in", "out", "p50"):
+        box = line.locator(f'[data-word="{word}"]').bounding_box()
+        assert box and box["x"] + box["width"] <= width
+    frame = page.locator("#breakdown .table-frame")
+    assert frame.evaluate("(e) => e.scrollWidth <= e.clientWidth")
+
+
+def test_a_time_of_the_log_is_told_in_full_where_it_is_pointed_at(person: Person) -> None:
+    page = person.page
+    page.goto("/analytics")
+    time = page.locator("#recent time").first
+    time.hover()
+    expect(time).to_have_attribute("title", re.compile(r"ago, .*\d{4}"))
 
 
 def test_a_row_opens_by_key_and_stays_in_the_address(person: Person) -> None:

@@ -55,7 +55,7 @@ export function percent(share) {
   let value = share * 100;
   if (value > 99.9 && value < 100) value = 99.9;
   else if (value > 0 && value < 0.1) value = 0.1;
-  return `${value.toFixed(1).replace(/\.0$/, "")}${THIN}%`;
+  return `${value.toFixed(value === 0 || value === 100 ? 0 : 1)}${THIN}%`;
 }
 
 /**

@@ -69,7 +69,8 @@ export function tellTimes(root = document) {
 }
 
 // In the viewer's zone from when it is pointed at: for all times at once that would hold the page up.
-on(document, "pointerover", "time[data-ago], time[data-until]", (_event, element) => {
+on(document, "pointerover", "time[data-ago], time[data-until], time[data-at]", (_event, element) => {
   const at = Date.parse(element.getAttribute("datetime") ?? "") / 1000;
-  if (!Number.isNaN(at)) element.title = moment(at);
+  if (Number.isNaN(at)) return;
+  element.title = "at" in element.dataset ? `${ago(at)}, ${moment(at)}` : moment(at);
 });
