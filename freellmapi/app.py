@@ -8,6 +8,7 @@ import os
 import secrets
 import uuid
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
@@ -279,12 +280,10 @@ def _given(settings: Settings, file: ConfigFile, local: LocalModel) -> Given:
 
 def _store_keys(file: ConfigFile, keys: KeyStore) -> None:
     """Keys that the configuration file gives literally are kept like any other, once."""
-    literal = [(k.provider, k.key, k.label) for k in file.keys if k.variable is None]
-    for provider, secret, label in literal:
-        try:
-            keys.add(provider, secret, label)
-        except DuplicateKey:
-            continue
+    for key in file.keys:
+        if key.variable is None:
+            with suppress(DuplicateKey):
+                keys.add(key.provider, key.key, key.label, enabled=key.enabled)
 
 
 def _proxies(settings: Settings) -> Proxies:

@@ -18,7 +18,7 @@ else:
     import tomli as tomllib
 
 PARTS = ("chain", "settings", "network", "keys", "providers", "limits")
-_ENV = "env:"
+_ENV, _ENABLED = "env:", "enabled"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +29,7 @@ class ConfigKey:
     key: str = field(repr=False)
     """As written: the key itself, or ``env:NAME``."""
     label: str = ""
+    enabled: bool = True
 
     @property
     def variable(self) -> str | None:
@@ -84,8 +85,10 @@ def parse_config(data: Mapping[str, Any]) -> ConfigFile:
         network=_table(data, "network", problems),
         keys=(
             *(
-                ConfigKey(entry["provider"], entry["key"].strip(), entry.get("label", ""))
-                for entry in _entries(data, "keys", ("provider", "key"), ("label",), problems)
+                _key(entry)
+                for entry in _entries(
+                    data, "keys", ("provider", "key"), ("label", _ENABLED), problems
+                )
             ),
             *_keys_of(providers),
         ),
@@ -95,11 +98,19 @@ def parse_config(data: Mapping[str, Any]) -> ConfigFile:
     )
 
 
+def _key(entry: Mapping[str, Any]) -> ConfigKey:
+    label, enabled = entry.get("label", ""), entry.get(_ENABLED, True)
+    return ConfigKey(entry["provider"], entry["key"].strip(), label, enabled)
+
+
 def _keys_of(providers: tuple[Mapping[str, Any], ...]) -> Iterator[ConfigKey]:
-    """The keys that stand in ``[[providers]]`` entries; "none" says that there is none."""
+    """The keys that stand in ``[[providers]]`` entries.
+
+    "none" says that there is none, "stored" that it stands elsewhere.
+    """
     for entry in providers:
         key = entry.get("key")
-        if isinstance(key, str) and key.strip() not in ("", "none"):
+        if isinstance(key, str) and key.strip() not in ("", "none", "stored"):
             yield ConfigKey(entry["id"], key.strip())
 
 
@@ -161,8 +172,13 @@ def _problem(
     for name, value in entry.items():
         if name not in (*required, *optional):
             return f"has a field that is not known: {_unknown(name, (*required, *optional))}"
-        if not isinstance(value, str):
+        if name == _ENABLED:
+            if not isinstance(value, bool):
+                return f"has an {name} that is neither true nor false."
+        elif not isinstance(value, str):
             return f"has a {name} that is not a text in quotes."
+    if entry.get(_ENABLED) is False and entry["key"].strip().startswith(_ENV):
+        return "is a variable's, which is turned off by leaving the variable out."
     return None
 
 

@@ -57,7 +57,13 @@ class KeyStore:
         self._clock = clock
 
     def add(
-        self, provider: str, secret: str, label: str = "", extra: Mapping[str, str] | None = None
+        self,
+        provider: str,
+        secret: str,
+        label: str = "",
+        extra: Mapping[str, str] | None = None,
+        *,
+        enabled: bool = True,
     ) -> StoredKey:
         """Stores a new key; ``DuplicateKey`` if the provider has this one already."""
         values = {
@@ -68,7 +74,7 @@ class KeyStore:
             "fingerprint": b"",
             "status": "unchecked",
             "status_reason": "",
-            "enabled": True,
+            "enabled": enabled,
             "created_at": self._clock.now(),
             "extra": json.dumps(dict(extra or {})),
         }

@@ -135,3 +135,14 @@ def test_json_keeps_labels(run: Run, environ: dict[str, str], tmp_path: Path) ->
 
 def test_one_form_at_a_time(run: Run) -> None:
     assert run("keys", "export", "--env", "--json").exit_code == 2
+
+
+def test_a_key_that_the_configuration_file_turns_off_is_stored_so(
+    run: Run, environ: dict[str, str], tmp_path: Path
+) -> None:
+    path = tmp_path / "config.toml"
+    path.write_text(f'[[keys]]\nprovider = "groq"\nkey = "{GROQ}"\nenabled = false\n')
+    environ["FREELLMAPI_CONFIG"] = str(path)
+    assert run("chain", "show").exit_code == 0, "the file is read by what needs all of it"
+    (key,) = json.loads(run("keys", "export", "--json").output)["keys"]
+    assert (key["provider"], key["enabled"]) == ("groq", False)

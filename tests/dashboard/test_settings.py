@@ -14,6 +14,7 @@ from freellmapi.dashboard.pages.settings_words import FIELDS, GROUPS
 from freellmapi.router.config_file import parse_text
 from freellmapi.router.settings import RouterSettings
 from freellmapi.services import Services
+from freellmapi.storage.config import ChainRow
 from tests.dashboard.conftest import PASSWORD, Visitor
 
 SECRET = "gsk_" + "a1B2" * 13
@@ -293,6 +294,52 @@ def test_limits_and_keys_of_the_environment_are_imported_too(
     assert "rpd 50" in owner.get("/settings").get_data(as_text=True)
     owner.send("/api/settings/import/undo", {})
     assert (services.config.limits(), services.config.env_keys()) == ((), ())
+
+
+def test_a_key_that_is_turned_off_stays_so(owner: Visitor, services: Services) -> None:
+    services.keys.add("groq", SECRET, enabled=False)
+    owner.get("/settings")
+    full = owner.post("/settings/export", password=PASSWORD).get_data(as_text=True)
+    (stored,) = services.keys.all()
+    services.keys.remove(stored.id)
+    (change,) = owner.send("/api/settings/import", {"text": full}).get_json()["changes"]
+    assert change["after"].endswith(", turned off")
+    owner.send("/api/settings/import", {"text": full, "apply": True})
+    (stored,) = services.keys.all()
+    assert not stored.enabled and services.keys.secret(stored) == SECRET
+
+
+def test_the_export_has_the_models_that_are_on_and_no_others(
+    owner: Visitor, services: Services
+) -> None:
+    services.config.put_chain([ChainRow("lab/alpha", False)])
+    endpoint = {"base_url": "http://127.0.0.1:9/v1", "key": "none", "models": [{"id": "m"}]}
+    services.config.put_custom_provider("late", endpoint)
+    services.configuration.refresh()
+    chain = parse_text(owner.get("/settings/export").get_data(as_text=True)).chain
+    assert chain and "late/m" in chain and "lab/alpha" not in chain
+
+
+def test_a_model_that_the_chain_beside_it_leaves_out_is_off(
+    owner: Visitor, services: Services
+) -> None:
+    text = IMPORTED.replace('{ id = "m", context', '{ id = "other" }, { id = "m", context')
+    owner.send("/api/settings/import", {"text": text, "apply": True})
+    on = {e.model.ref: e.enabled for e in services.configuration.snapshot.chain}
+    assert (on["box/m"], on["box/other"]) == (True, False)
+
+
+def test_an_endpoint_that_wants_a_key_wants_it_after_an_import_too(
+    owner: Visitor, services: Services
+) -> None:
+    endpoint = {"base_url": "http://10.0.0.7/v1", "key": "stored", "models": [{"id": "m"}]}
+    services.config.put_custom_provider("box", endpoint)
+    text = owner.get("/settings/export").get_data(as_text=True)
+    services.config.delete_custom_provider("box")
+    services.configuration.refresh()
+    owner.send("/api/settings/import", {"text": text, "apply": True})
+    assert not services.configuration.snapshot.catalog.providers["box"].keyless
+    assert services.keys.all() == (), "it is no key itself"
 
 
 def test_a_file_is_taken_without_a_script(owner: Visitor, services: Services) -> None:

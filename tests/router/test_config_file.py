@@ -59,7 +59,7 @@ def test_keys_come_from_variables_or_stand_there(tmp_path: Path) -> None:
 def test_a_provider_of_ones_own_may_bring_its_key(tmp_path: Path) -> None:
     text = "".join(
         f'[[providers]]\nid = "{id}"\nkey = "{key}"\n'
-        for id, key in (("a", "env:A_KEY"), ("b", "literal"), ("c", "none"))
+        for id, key in (("a", "env:A_KEY"), ("b", "literal"), ("c", "none"), ("d", "stored"))
     )
     config = read(tmp_path, text)
     found = [(k.provider, k.variable, k.key) for k in config.keys]
@@ -104,6 +104,16 @@ def test_an_empty_chain_is_not_the_same_as_none(tmp_path: Path) -> None:
             '[[keys]]\nprovider = "groq"\nkey = "s3cret"\nlabel = 1',
             "keys[0] (groq) has a label that is not a text",
             id="label a number",
+        ),
+        pytest.param(
+            '[[keys]]\nprovider = "groq"\nkey = "s3cret"\nenabled = "no"',
+            "keys[0] (groq) has an enabled that is neither true nor false.",
+            id="enabled a text",
+        ),
+        pytest.param(
+            '[[keys]]\nprovider = "groq"\nkey = "env:s3cret"\nenabled = false',
+            "keys[0] (groq) is a variable's, which is turned off by leaving the variable out.",
+            id="a variable turned off",
         ),
         pytest.param("[[providers]]\nid = 1", "providers[0] has no id", id="id a number"),
         pytest.param("[[limits]]\nrpm = 1", "limits[0] has no provider", id="limit of nobody"),

@@ -126,7 +126,9 @@ def _chain(parts: Services, file: ConfigFile, passed_over: list[str]) -> Iterato
     now = [entry.model.ref for entry in snapshot.chain if entry.enabled]
     if not wanted or wanted == now:
         return
-    others = [e.model.ref for e in snapshot.chain if e.model.ref not in set(wanted)]
+    # Models that come with the file are off as well when its chain leaves them out.
+    there = dict.fromkeys([*(entry.model.ref for entry in snapshot.chain), *_brought(file)])
+    others = [ref for ref in there if ref not in set(wanted)]
     rows = [ChainRow(ref, True) for ref in wanted] + [ChainRow(ref, False) for ref in others]
 
     def put() -> dict[str, Any]:
@@ -135,6 +137,14 @@ def _chain(parts: Services, file: ConfigFile, passed_over: list[str]) -> Iterato
         return {"chain": before}
 
     yield Change("chain", _models(now), _models(wanted), put)
+
+
+def _brought(file: ConfigFile) -> Iterator[str]:
+    for provider in file.providers:
+        models = provider.get("models", ())
+        for model in models if isinstance(models, (list, tuple)) else ():
+            if isinstance(model, dict):
+                yield f"{provider['id']}/{model.get('id')}"
 
 
 def _providers(parts: Services, file: ConfigFile, passed_over: list[str]) -> Found:

@@ -32,11 +32,16 @@ def keys(parts: Services, file: ConfigFile, passed_over: list[str]) -> Found:
         elif MASKED in key.key:
             passed_over.append(f"The key {name} is masked.")
         elif parts.keys.find(key.provider, key.key) is None:
-            yield Change(f"key of {key.provider}", "none", mask(key.key), _stored(parts, key))
+            after = mask(key.key) if key.enabled else f"{mask(key.key)}, turned off"
+            yield Change(f"key of {key.provider}", "none", after, _stored(parts, key))
 
 
 def _stored(parts: Services, key: ConfigKey) -> Callable[[], dict[str, Any]]:
-    return lambda: {"key": parts.keys.add(key.provider, key.key, key.label).id}
+    def put() -> dict[str, Any]:
+        stored = parts.keys.add(key.provider, key.key, key.label, enabled=key.enabled)
+        return {"key": stored.id}
+
+    return put
 
 
 def _of_environment(

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from freellmapi.dashboard.pages.settings_import_proxy import in_file
-from freellmapi.providers.catalog import NO_KEY
+from freellmapi.providers.catalog import NO_KEY, STORED_KEY
 from freellmapi.providers.proxy_fields import HTTP, HTTPS, variable_of
 from freellmapi.providers.proxy_url import masked
 from freellmapi.router.settings import RouterSettings
@@ -52,8 +52,10 @@ def value(found: object) -> str:
 
 
 def _chain(parts: Services) -> Iterator[str]:
-    stored = [row.ref for row in parts.config.chain() if row.enabled]
-    chain = stored or parts.configuration.given.chain
+    if not (parts.config.chain() or parts.configuration.given.chain):
+        return
+    # Not the stored rows: models that came after them are on as well.
+    chain = [entry.model.ref for entry in parts.configuration.snapshot.chain if entry.enabled]
     if chain:
         yield ""
         yield "chain = ["
@@ -91,7 +93,12 @@ def _network(parts: Services, in_full: bool) -> Iterator[str]:
 
 def _keys(parts: Services, in_full: bool) -> Iterator[str]:
     for key in parts.keys.all():
-        fields = {"provider": key.provider, "key": key.mask, "label": key.label}
+        fields: dict[str, Any] = {
+            "provider": key.provider,
+            "key": key.mask,
+            "label": key.label,
+            "enabled": None if key.enabled else False,
+        }
         if not in_full:
             yield from (f"# {line}" if line else "" for line in _table("keys", fields))
             continue
@@ -105,8 +112,9 @@ def _keys(parts: Services, in_full: bool) -> Iterator[str]:
 
 
 def _without_secret(definition: Mapping[str, Any]) -> dict[str, Any]:
-    """A provider's key stands under ``[[keys]]``."""
-    return {k: v for k, v in definition.items() if k != "id" and (k != "key" or v == NO_KEY)}
+    """A provider's key stands under ``[[keys]]``; that it wants one is said here."""
+    found = {k: v for k, v in definition.items() if k != "id"}
+    return found | ({"key": STORED_KEY} if found.get("key", NO_KEY) != NO_KEY else {})
 
 
 def _table(part: str, fields: Mapping[str, Any]) -> Iterable[str]:
