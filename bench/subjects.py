@@ -15,9 +15,9 @@ from dotenv import dotenv_values
 
 from bench.load import Shape, Target
 from bench.processes import ROOT, Program, Server
-from freellmapi.cli import serve
+from freellmapi import command
 
-GUNICORN = (*serve.GUNICORN, "deploy/gunicorn.conf.py")
+GUNICORN = (*command.GUNICORN, "deploy/gunicorn.conf.py")
 COMMAND = ("-c", "from freellmapi.cli import main; main()")
 REFUSING_MODELS = 200
 """One for each request of a run: a model that answered 429 is not asked again at once."""

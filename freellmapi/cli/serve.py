@@ -6,23 +6,18 @@ import os
 import secrets
 import shutil
 import sys
-from collections.abc import Sequence
 from importlib.resources import files
-from importlib.util import cache_from_source
 from pathlib import Path
 
 import click
 
-import freellmapi
 from freellmapi.cli.commands import Command
 from freellmapi.cli.session import Failed, Session
+from freellmapi.command import GUNICORN, compiled_elsewhere
 from freellmapi.core.errors import SettingsError
 from freellmapi.port import check_port
 from freellmapi.preflight import preflight
 from freellmapi.settings import Settings, checkout_root
-
-GUNICORN = ("-OO", "-m", "gunicorn", "--config")
-"""Python's options, then gunicorn's. A server needs neither docstrings nor assertions: 5 MiB."""
 
 NEXT = """
 FreeLLMAPI is about to listen on {url}  (API: {url}/v1)
@@ -62,23 +57,6 @@ def serve(session: Session, write_key: bool) -> None:
     sys.stdout.flush()
     compiled = compiled_elsewhere(settings.data_dir)
     os.execv(sys.executable, [sys.executable, *compiled, *GUNICORN, str(gunicorn_config())])
-
-
-def compiled_elsewhere(data_dir: Path) -> Sequence[str]:
-    """Python's options to keep what it compiles in the data folder, where it must.
-
-    What the command line runs is compiled when it is installed; without docstrings it is
-    compiled when it first runs, and again at every start where that cannot be written down:
-    below /usr, or on a file system that is read only.
-    """
-    if all(map(_stays_compiled, (os.__file__, freellmapi.__file__))):
-        return ()
-    return ("-X", f"pycache_prefix={data_dir / 'compiled'}")
-
-
-def _stays_compiled(source: str) -> bool:
-    compiled = Path(cache_from_source(source, optimization=2))
-    return compiled.exists() or os.access(compiled.parent, os.W_OK)
 
 
 def dotenv_path() -> Path:

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 import freellmapi
-from freellmapi.cli.serve import compiled_elsewhere, gunicorn_config, write_encryption_key
+from freellmapi.cli.serve import gunicorn_config, write_encryption_key
+from freellmapi.command import compiled_elsewhere
 from freellmapi.core.errors import SettingsError
 from freellmapi.settings import Settings, load_dotenv_file
 from freellmapi.storage.vault import parse_key

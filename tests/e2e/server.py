@@ -19,7 +19,7 @@ import openai
 import requests
 from openai.types.chat import ChatCompletionUserMessageParam
 
-from freellmapi.cli.serve import GUNICORN
+from freellmapi.command import GUNICORN
 from freellmapi.core.clock import SystemClock
 from freellmapi.storage.db import Database
 from freellmapi.storage.logged import LoggedRequest

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from freellmapi.cli.serve import GUNICORN
+from freellmapi.command import GUNICORN
 from freellmapi.core.clock import SystemClock
 from tests.e2e.plain_app import CHUNKS
 from tests.e2e.server import HELLO, Server, config
