@@ -58,10 +58,14 @@ export function startMoving(holder, { reorder }) {
       onEnd: (/** @type {any} */ event) => {
         const there = all(".row:not([hidden])", list).map((row) => row.id);
         const start = shown.grouped ? byFamily(shown.order) : shown.order;
-        const order = shared(shown.grouped ? byFamily(start, drawn(list)) : start, there);
+        const { id, dataset: { of } } = event.item;
+        const own = new Set(all(".row .row-check:checked", list).map((box) => box.closest(".row")?.id ?? ""));
+        const many = own.has(id) && own.size > 1;
+        const dropped = shared(shown.grouped ? byFamily(start, drawn(list)) : start, there);
+        const order = many ? together(dropped, id, start.filter((ref) => own.has(ref))) : dropped;
         if (order.join("\n") === start.join("\n")) return arrange();
-        const { of } = event.item.dataset;
-        reorder(order, of === undefined ? said(event.item.id, order) : saidOf(of, order));
+        const message = of === undefined ? said(id, order) : saidOf(of, order);
+        reorder(order, many ? `${own.size} models were moved.` : message);
       },
       ...options,
     });
@@ -135,6 +139,16 @@ export function startMoving(holder, { reorder }) {
   });
 
   return { by, renew };
+}
+
+/**
+ * The chosen ones go, in their order, to where the one of them that was dragged is.
+ * @param {string[]} order @param {string} ref @param {string[]} own
+ */
+function together(order, ref, own) {
+  const at = order.indexOf(ref);
+  const [before, after] = [order.slice(0, at), order.slice(at)].map((part) => part.filter((one) => !own.includes(one)));
+  return [...before, ...own, ...after];
 }
 
 /**

@@ -278,6 +278,20 @@ def test_search_families_and_several_at_once(person: Person) -> None:
     assert order(page) == ["second/m", "third/m", "first/m", "fourth/n"]
 
 
+def test_chosen_models_go_with_the_one_that_is_dragged(person: Person, server: Server) -> None:
+    page = person.page
+    page.get_by_label("Choose second/m").check()
+    page.get_by_label("Choose fourth/n").check()
+    drag(page, "fourth/n", "first/m")
+    expect(page.locator(".toast", has_text="2 models were moved.")).to_be_visible()
+    assert order(page) == ["second/m", "fourth/n", "first/m", "third/m"]
+    assert served(server) == "from second"
+    # One that is not chosen goes alone.
+    drag(page, "third/m", "second/m")
+    expect(page.locator("[data-next]")).to_have_id("third/m")
+    assert order(page) == ["third/m", "second/m", "fourth/n", "first/m"]
+
+
 def test_words_move_through_the_whole_chain_whatever_a_filter_hides(person: Person) -> None:
     page = person.page
     page.get_by_label("Choose first/m").check()
