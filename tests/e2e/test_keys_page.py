@@ -160,6 +160,9 @@ def test_a_pasted_env_is_previewed_and_imported(person: Person) -> None:
     expect(page.locator("[data-preview]")).to_contain_text("unknown variable")
     shot(page, "keys-import")
     assert axe(page) == []
+    page.set_viewport_size(PHONE)
+    shot(page, "keys-import-phone")
+    assert too_wide(page) <= 0
     page.get_by_role("button", name="Import 1 key").click()
     expect(page.get_by_text("1 key was stored.")).to_be_visible()
 
@@ -198,6 +201,19 @@ def test_it_fits_and_is_accessible_in_every_dress(person: Person) -> None:
             shot(page, f"keys-{scheme}{suffix}", full=True)
             assert axe(page) == []
             assert too_wide(page) <= 0
+
+
+def test_what_each_of_two_keys_has_left_keeps_to_its_column(person: Person, server: Server) -> None:
+    for key in ("qR7sT2uV" * 4, "wX9yZ4aB" * 4):
+        server.cli("keys", "add", "mistral", stdin=key)
+    page = person.page
+    page.goto("/keys?open=mistral#mistral")
+    rows = page.locator("#mistral .key")
+    expect(rows).to_have_count(2, timeout=harness.PATIENCE_MS)
+    for row in rows.all():
+        left = row.locator(".meter > span").bounding_box()
+        actions = row.locator(".actions").bounding_box()
+        assert left and actions and left["x"] + left["width"] <= actions["x"]
 
 
 def test_it_works_without_scripts(browser: Browser, server: Server) -> None:
