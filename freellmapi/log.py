@@ -11,6 +11,7 @@ import logging
 import logging.config
 import re
 from datetime import datetime, timezone
+from functools import lru_cache
 from typing import Any
 
 from freellmapi.providers.redact import without_known
@@ -131,5 +132,11 @@ def configure(log_format: str = "text", log_level: str = "INFO") -> None:
 
 
 def _utc(created: float) -> str:
-    at = datetime.fromtimestamp(created, timezone.utc)
-    return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    second, micro = divmod(round(created * 1_000_000), 1_000_000)
+    return f"{_second(second)}.{micro // 1000:03}Z"
+
+
+@lru_cache(maxsize=4)
+def _second(since: int) -> str:
+    """Up to the second, for all lines of that second."""
+    return datetime.fromtimestamp(since, timezone.utc).strftime("%Y-%m-%dT%H:%M:%S")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Protocol
 
@@ -168,4 +168,5 @@ class Outcome:
         return tuple(a for a in last.values() if a.failed)
 
     def then(self, attempt: Attempt) -> Outcome:
-        return replace(self, attempts=(*self.attempts, attempt))
+        # Not by ``replace``, which looks at each field: half of what this costs.
+        return Outcome((*self.attempts, attempt), self.served_by, self.completion, self.stream)
