@@ -6,6 +6,7 @@ import sqlite3
 from dataclasses import fields
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -22,6 +23,10 @@ SECRET = "gsk_" + "a1B2" * 13
 
 def settings_of(services: Services) -> RouterSettings:
     return services.configuration.snapshot.settings
+
+
+def endpoint(exported: str, id: str) -> dict[str, Any]:
+    return next(dict(p) for p in parse_text(exported).providers if p["id"] == id)
 
 
 def test_every_setting_of_the_router_is_on_the_page(owner: Visitor) -> None:
@@ -161,6 +166,17 @@ def test_the_export_is_masked_unless_the_password_is_given(
     assert [(k.provider, k.key, k.label) for k in parse_text(full).keys] == [
         ("groq", SECRET, "main")
     ]
+
+
+def test_headers_of_an_endpoint_are_masked_as_keys_are(owner: Visitor, services: Services) -> None:
+    headers = {"X-Den-Access": "s3same-0pen", "HTTP-Referer": "https://den.test"}
+    den = {"base_url": "https://den.test/v1", "models": [{"id": "m"}], "headers": headers}
+    services.config.put_custom_provider("den", den)
+    masked = owner.get("/settings/export").get_data(as_text=True)
+    assert "X-Den-Access" in masked and "s3same" not in masked
+    assert "headers" not in endpoint(masked, "den")
+    full = owner.post("/settings/export", password=PASSWORD).get_data(as_text=True)
+    assert endpoint(full, "den")["headers"] == headers
 
 
 def test_what_was_exported_changes_nothing_when_it_is_imported(

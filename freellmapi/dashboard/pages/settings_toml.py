@@ -9,7 +9,7 @@ from typing import Any
 from freellmapi.dashboard.pages.settings_import_proxy import in_file
 from freellmapi.providers.catalog import NO_KEY, STORED_KEY
 from freellmapi.providers.proxy_fields import HTTP, HTTPS, variable_of
-from freellmapi.providers.proxy_url import masked
+from freellmapi.providers.proxy_url import HIDDEN, masked
 from freellmapi.router.settings import RouterSettings
 from freellmapi.services import Services
 from freellmapi.storage.vault import VaultError
@@ -25,14 +25,14 @@ def exported(parts: Services, in_full: bool) -> str:
         "# The configuration of FreeLLMAPI; docs/configuration.md says what each line means.",
         "# Keys and passwords are in here: keep it as safe as they are."
         if in_full
-        else "# Keys, and a proxy with a login, are masked and in comments; all else is whole.",
+        else "# Keys, an endpoint's headers and a proxy with a login are masked and in comments.",
         *_chain(parts),
         *_settings(parts),
         *_network(parts, in_full),
         *_keys(parts, in_full),
     ]
     for id, definition in providers.items():
-        lines += _table("providers", {"id": id} | _without_secret(definition))
+        lines += _provider({"id": id} | _without_secret(definition), in_full)
     for limit in (*given.limits, *parts.config.limits()):
         lines += _table("limits", limit)
     return "\n".join([*lines, ""])
@@ -115,6 +115,16 @@ def _without_secret(definition: Mapping[str, Any]) -> dict[str, Any]:
     """A provider's key stands under ``[[keys]]``; that it wants one is said here."""
     found = {k: v for k, v in definition.items() if k != "id"}
     return found | ({"key": STORED_KEY} if found.get("key", NO_KEY) != NO_KEY else {})
+
+
+def _provider(fields: dict[str, Any], in_full: bool) -> Iterator[str]:
+    headers = fields.get("headers")
+    if in_full or not headers:
+        yield from _table("providers", fields)
+        return
+    # Any of them may be a password.
+    yield from _table("providers", fields | {"headers": None})
+    yield f"# headers = {value(dict.fromkeys(headers, HIDDEN))}"
 
 
 def _table(part: str, fields: Mapping[str, Any]) -> Iterable[str]:
