@@ -75,6 +75,18 @@ def confirm(password: str) -> None:
         )
 
 
+def confirm_lately(password: str) -> None:
+    """As ``confirm``, but without a password where it was given in the last ten minutes, to log
+    in or here; 403 ``password_required`` where it was not."""
+    if password:
+        confirm(password)
+        sessions.prove()
+    elif account() is None or not sessions.has_proved_lately():
+        raise GatewayError(
+            403, "Your password is needed for this.", code="password_required", param="password"
+        )
+
+
 def guesser(name: str) -> str:
     """Whose wrong passwords are counted together: the known browser's, or the address's.
 

@@ -15,6 +15,8 @@ from freellmapi.storage.accounts import Account
 
 LASTS = timedelta(days=30)
 """Since the last visit."""
+PROVED_FOR = 600.0
+"""Seconds for which a password counts as just given."""
 COOKIE = "freellmapi_session"
 DEVICE = "freellmapi_device"
 _DEVICE_LASTS = timedelta(days=365)
@@ -58,6 +60,17 @@ def begin(account: Account) -> None:
     session.permanent = True
     session["account"], session["epoch"] = account.id, account.epoch
     g.account = account
+    prove()
+
+
+def prove() -> None:
+    """Remembers that the password was given now."""
+    session["proved"] = services().clock.now()
+
+
+def has_proved_lately() -> bool:
+    proved = session.get("proved")
+    return isinstance(proved, float) and 0 <= services().clock.now() - proved < PROVED_FOR
 
 
 def end() -> None:

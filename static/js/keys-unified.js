@@ -32,12 +32,24 @@ copier.addEventListener("click", async () => {
   toast(done ? "Copied." : "The browser did not allow it. Select the key and copy it.", { bad: !done });
 });
 
-/** @param {string} [action] */
+/**
+ * At once after the password was given, else once it is given again.
+ * @param {string} [action]
+ */
 async function show(action = "Reveal") {
-  return askPassword(`${action} the unified key`, action, async (password) => {
+  /** @param {string} [password] */
+  const told = async (password = "") => {
     take((await post("/api/keys/unified/reveal", { password })).token);
     refresh();
-  });
+  };
+  try {
+    await told();
+    return true;
+  } catch (/** @type {any} */ error) {
+    if (error.code === "password_required") return askPassword(`${action} the unified key`, action, told);
+    toast(error.message, { bad: true });
+    return false;
+  }
 }
 
 async function rotate() {

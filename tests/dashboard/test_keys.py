@@ -286,14 +286,43 @@ def test_far_too_long_a_text_is_refused_at_its_field(owner: Visitor) -> None:
 
 
 def test_the_unified_key_is_shown_for_the_password_alone(
-    owner: Visitor, services: Services
+    owner: Visitor, services: Services, clock: FrozenClock
 ) -> None:
     token = services.tokens.reveal()
     assert token not in owner.get("/keys").get_data(as_text=True)
-    refused = owner.send("/api/keys/unified/reveal", {"password": "wrong horse"})
-    assert error(refused) == (403, "password")
+    clock.advance(600)
+    for password, code in (("", "password_required"), ("wrong horse", "wrong_password")):
+        refused = owner.send("/api/keys/unified/reveal", {"password": password})
+        assert error(refused) == (403, "password")
+        assert refused.get_json()["error"]["code"] == code
     told = owner.send("/api/keys/unified/reveal", {"password": PASSWORD})
     assert told.get_json() == {"token": token}
+
+
+def test_who_has_just_given_the_password_is_not_asked_for_it(
+    owner: Visitor, services: Services, clock: FrozenClock
+) -> None:
+    def shown() -> bool:
+        answer = owner.send("/api/keys/unified/reveal", {})
+        return bool(answer.get_json().get("token") == services.tokens.reveal())
+
+    assert shown()
+    clock.advance(599)
+    assert shown()
+    clock.advance(1)
+    assert not shown()
+    owner.send("/api/keys/unified/reveal", {"password": PASSWORD})
+    assert shown()
+    # What cannot be taken back wants it each time.
+    assert owner.send("/api/keys/unified/rotate", {}).status_code == 403
+
+
+def test_no_program_is_shown_the_key_for_a_password_that_others_gave(
+    app: Flask, services: Services
+) -> None:
+    headers = {"Authorization": f"Bearer {services.tokens.reveal()}"}
+    answer = app.test_client().post("/api/keys/unified/reveal", json={}, headers=headers)
+    assert answer.status_code == 403
 
 
 def test_a_rotated_key_is_another_and_in_force_at_once(

@@ -8,7 +8,7 @@ from typing import Literal
 
 import pytest
 import requests
-from playwright.sync_api import Browser, StorageState, expect
+from playwright.sync_api import Browser, Route, StorageState, expect
 
 from tests.e2e import browser as harness
 from tests.e2e.browser import DESKTOP, PASSWORD, PHONE, Person, axe, shot, too_wide
@@ -127,9 +127,25 @@ def test_a_slow_provider_is_not_waited_for(person: Person, answer_slowly: thread
     expect(page.locator(".toast", has_text="Removed")).to_be_visible()
 
 
+def as_long_after_the_login(route: Route) -> None:
+    error = {"message": "Your password is needed for this.", "code": "password_required"}
+    route.fulfill(status=403, json={"error": error | {"param": "password", "type": "x"}})
+
+
+def test_the_unified_key_is_copied_by_one_click_after_the_login(
+    person: Person, server: Server
+) -> None:
+    page = person.page
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page.get_by_role("button", name="Copy", exact=True).click()
+    expect(page.locator(".toast", has_text="Copied.")).to_be_visible()
+    assert page.evaluate("navigator.clipboard.readText()") == server.token
+
+
 def test_the_unified_key_is_shown_after_the_password(person: Person, server: Server) -> None:
     page = person.page
     assert server.token not in page.content()
+    page.route("**/unified/reveal", as_long_after_the_login, times=1)
     page.locator('[data-unified-menu="reveal"] > summary').click()
     page.get_by_role("dialog").get_by_label("Your password").fill(PASSWORD)
     shot(page, "keys-password")

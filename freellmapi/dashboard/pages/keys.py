@@ -153,18 +153,18 @@ def restore_endpoint(id: str) -> Done:
 
 @bp.post("/api/keys/unified/reveal")
 def reveal() -> ResponseReturnValue:
-    return _told(services().tokens.reveal)
+    return _told(services().tokens.reveal, guard.confirm_lately)
 
 
 @bp.post("/api/keys/unified/rotate")
 def rotate() -> ResponseReturnValue:
-    return _told(services().tokens.rotate)
+    return _told(services().tokens.rotate, guard.confirm)
 
 
-def _told(job: Callable[[], str]) -> ResponseReturnValue:
-    """The unified key in full, to a person who gives the password again."""
+def _told(job: Callable[[], str], confirm: Callable[[str], None]) -> ResponseReturnValue:
+    """The unified key in full, to a person who has the password."""
     try:
-        guard.confirm(text("password"))
+        confirm(text("password"))
     except GatewayError as exc:
         if not is_form():
             raise
