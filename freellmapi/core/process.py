@@ -29,7 +29,9 @@ def cpu_seconds() -> float:
 def waited_for_processor() -> float:
     """Seconds in which the main thread could have run and had no processor; 0 where untold."""
     try:
-        return int((_PROC / "schedstat").read_text().split()[1]) / 1e9
+        # Asked for ten times a second: by way of a ``Path`` it costs three times as much.
+        with open("/proc/self/schedstat", "rb", buffering=0) as file:
+            return int(file.read().split()[1]) / 1e9
     except (OSError, ValueError, IndexError):
         return 0.0
 
