@@ -36,7 +36,7 @@ def test_not_ready_while_all_are_limited(client: FlaskClient, fake: FakeProvider
     client.post("/v1/chat/completions", json=ASK)
     response = client.get("/readyz")
     assert response.status_code == 503
-    assert "rate_limited" in response.get_json()["reason"]
+    assert "rate limited" in response.get_json()["reason"]
     assert client.get("/healthz").status_code == 200
 
 

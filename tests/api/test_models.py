@@ -64,7 +64,7 @@ def test_a_benched_model_is_listed_with_the_reason(client: FlaskClient, fake: Fa
     client.post("/v1/chat/completions", json={"model": "lab/alpha", **ASK})
     found = entry(client, "lab/alpha")
     assert found["available"] is False
-    assert "rate_limited" in found["unavailable_reason"]
+    assert "rate limited" in found["unavailable_reason"]
     assert entry(client, "auto")["available"] is True
     assert entry(client, "greek")["available"] is True
 

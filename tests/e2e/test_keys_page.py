@@ -166,6 +166,8 @@ def test_the_unified_key_is_shown_after_the_password(person: Person, server: Ser
     expect(step).to_have_attribute("data-done", "", timeout=15_000)
     page.locator('[data-unified-menu="reveal"] > summary').click()
     assert server.token not in page.content()
+    # Chromium itself notes what was refused.
+    person.complaints[:] = [c for c in person.complaints if "403" not in c]
 
 
 def test_a_pasted_env_is_previewed_and_imported(person: Person) -> None:
