@@ -311,3 +311,14 @@ def test_first_load_is_light_and_nothing_jumps(
     person.close()
     assert 0 < sizes < 60_000
     assert shifts <= 0.02
+
+
+def test_the_first_tab_key_leads_past_the_bar(person: Person) -> None:
+    page = person.page
+    page.goto("/keys")
+    page.keyboard.press("Tab")
+    skip = page.get_by_role("link", name="Skip to the content")
+    expect(skip).to_be_focused()
+    expect(skip).to_be_in_viewport()
+    page.keyboard.press("Enter")
+    expect(page.locator("#content")).to_be_focused()
