@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Sequence
 from importlib.util import cache_from_source
 from pathlib import Path
@@ -20,7 +21,8 @@ def compiled_elsewhere(data_dir: Path) -> Sequence[str]:
     compiled when it first runs, and again at every start where that cannot be written down:
     below /usr, or on a file system that is read only.
     """
-    if all(map(_stays_compiled, (os.__file__, freellmapi.__file__))):
+    # Whoever wants nothing written down (PYTHONDONTWRITEBYTECODE) has it nowhere.
+    if sys.dont_write_bytecode or all(map(_stays_compiled, (os.__file__, freellmapi.__file__))):
         return ()
     return ("-X", f"pycache_prefix={data_dir / 'compiled'}")
 

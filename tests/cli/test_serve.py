@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import socket
+import sys
 from importlib.util import cache_from_source
 from pathlib import Path
 
@@ -64,9 +65,13 @@ def test_what_is_compiled_is_kept_in_the_data_folder_where_it_must_be(
 ) -> None:
     """Else Python would compile everything anew at each start."""
     (tmp_path / "__init__.py").touch()
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
     monkeypatch.setattr(freellmapi, "__file__", str(tmp_path / "__init__.py"))
     elsewhere = ("-X", f"pycache_prefix={tmp_path / 'data' / 'compiled'}")
     assert compiled_elsewhere(tmp_path / "data") == elsewhere, "the folder is not there"
+    with monkeypatch.context() as patched:
+        patched.setattr(sys, "dont_write_bytecode", True)
+        assert compiled_elsewhere(tmp_path / "data") == (), "nothing is to be written"
     compiled = Path(cache_from_source(freellmapi.__file__, optimization=2))
     compiled.parent.mkdir()
     compiled.touch()
