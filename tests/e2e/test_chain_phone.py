@@ -74,6 +74,8 @@ def test_a_card_tells_what_a_row_does(person: Person, server: Server) -> None:
     page = person.page
     served(server)
     first, fourth = page.locator('[id="first/m"]'), page.locator('[id="fourth/n"]')
+    # Figures alone are drawn anew every few seconds at most.
+    expect(first.locator(".speed")).to_be_visible(timeout=15_000)
     for cell, said in ((".left", "today"), (".speed", "tok/s"), (".success", "100"), (".by", "")):
         expect(first.locator(cell)).to_be_visible()
         expect(first.locator(cell)).to_contain_text(said)
