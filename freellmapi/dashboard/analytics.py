@@ -41,7 +41,8 @@ def overview(
         read = stepped(sums, [step.hours for step in steps], finished)
         before = whole(sums, periods.before(over, place, now), finished)
         named = names(sums.connection)
-    part = Whole(read.totals, sum(read.paces, Latencies()))
+    totals = tuple(read.totals.values())
+    part = Whole(totals, sum(read.paces, Latencies()))
     by_model = read.by_model
     costs = Costs(catalog, price_list())
     return Overview(
@@ -51,11 +52,11 @@ def overview(
         until=now,
         headline=_headline(part, before, costs),
         series=_series(read, [step.at for step in steps]),
-        providers=breakdown.providers(part.totals, by_model, catalog, costs),
-        models=breakdown.models(part.totals, by_model, costs, most_timed),
-        keys=breakdown.keys(part.totals, named, costs),
-        clients=breakdown.clients(read.clients, named),
-        saved=costs.saved(part.totals),
+        providers=breakdown.providers(totals, by_model, catalog, costs),
+        models=breakdown.models(totals, by_model, costs, most_timed),
+        keys=breakdown.keys(totals, named, costs),
+        clients=breakdown.clients(read.clients.values(), named),
+        saved=costs.saved(totals),
     )
 
 
@@ -83,7 +84,7 @@ def _headline(part: Whole, before: Whole, costs: Costs) -> Headline:
 
 
 def _series(read: Stepped, steps: Sequence[float]) -> Series:
-    tallies, failed = read.tallies, read.failed
+    tallies, failed = read.tallies.values(), read.failed.values()
     durations = [percentiles(pace.durations, 50, 95) for pace in read.paces]
     return Series(
         at=tuple(steps),

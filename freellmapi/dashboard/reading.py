@@ -1,24 +1,24 @@
-"""Reads the sums of a period, those of days that are over only once.
+"""Reads the sums of a period, those of days and hours that are over only once.
 
-A quarter is some hundred thousand rows, of which all but today's are the same at the next
+A quarter is some hundred thousand rows, of which all but this hour's are the same at the next
 look.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
-from operator import add, attrgetter
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TypeVar, cast
 
 from freellmapi.storage.rollups import Failed, Hours, Latencies, Sums, Tally, Totals
 
 T = TypeVar("T")
-Sum = TypeVar("Sum", Totals, Tally, Failed)
-AtStep = TypeVar("AtStep", Tally, Failed)
+Of = TypeVar("Of", bound=Hashable)
+Sum = TypeVar("Sum", Totals, Tally, Failed, Latencies)
 
 MOST_KEPT = 12
-"""Periods: of each range the one shown and the one before it. Each takes up to 1 MB."""
+"""Periods: of each range the one shown, to this hour and to today, and the one before it. Each
+takes up to 1 MB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,21 +31,24 @@ class Whole:
 
 @dataclass(frozen=True, slots=True)
 class Stepped:
-    """A period by its steps; ``paces`` has one for each."""
+    """A period by its steps; ``paces`` has one for each. Sums are by what they are of."""
 
-    totals: tuple[Totals, ...]
+    totals: Mapping[tuple[str, str, str], Totals]
     paces: tuple[Latencies, ...]
     by_model: Mapping[tuple[str, str], Latencies]
-    tallies: tuple[Tally, ...]
-    failed: tuple[Failed, ...]
-    clients: tuple[Tally, ...]
+    tallies: Mapping[tuple[int, str], Tally]
+    failed: Mapping[tuple[int, bool, str], Failed]
+    clients: Mapping[str, Tally]
+
+
+NOTHING = Stepped({}, (), {}, {}, {}, {})
 
 
 class Finished:
-    """What was read of days that are over, by the hours it is of.
+    """What was read of days and hours that are over, by the hours it is of.
 
-    A request may be logged for a day that is over, by another process too. It is counted for
-    its client then, which is read each time: few rows, and each request is in one of them.
+    A request may be logged for an hour that is over, by another process too. It is counted
+    with the hour's others then, of which the number is read each time.
     """
 
     def __init__(self) -> None:
@@ -68,35 +71,56 @@ def whole(sums: Sums, hours: Hours, finished: Finished) -> Whole:
     def read() -> Whole:
         return Whole(sums.totals(hours), *sums.paces([hours]))
 
-    if hours[1] > sums.today:
+    if hours[1] > sums.hour:
         return read()
-    return finished.read(("whole", hours), sums.clients(hours), read)
+    return finished.read(("whole", hours), sums.logged(hours), read)
 
 
 def stepped(sums: Sums, steps: Sequence[Hours], finished: Finished) -> Stepped:
-    """``steps`` follow one another."""
-    today = sums.today
-    over = tuple((since, min(until, today)) for since, until in steps if since < today)
-    rest = tuple((max(since, today), until) for since, until in steps if until > today)
-    if not over:
-        return _read(sums, rest, sums.clients(_all(rest)))
-    clients = sums.clients(_all(over))
-    before = finished.read(over, clients, lambda: _read(sums, over, clients))
-    if not rest:
-        return before
-    now = _read(sums, rest, sums.clients(_all(rest)))
-    return _joined(before, now, len(steps) - len(rest))
+    """``steps`` follow one another.
+
+    Days stay as they were read while the hours after them become more, and both of them
+    together while this hour goes on.
+    """
+    end = steps[-1][1]
+    days = _part(steps, 0, sums.today)
+    hours = _part(steps, sums.today, sums.hour)
+    over, now = _part(steps, 0, sums.hour), _part(steps, sums.hour, end)
+
+    def read_over() -> Stepped:
+        read = _kept(sums, days, finished, lambda: _read(sums, days))
+        return _joined(read, _read(sums, hours), len(over) - len(hours))
+
+    read = _kept(sums, over, finished, read_over)
+    return _joined(read, _read(sums, now), len(steps) - len(now))
 
 
-def _read(sums: Sums, steps: Sequence[Hours], clients: tuple[Tally, ...]) -> Stepped:
+def _part(steps: Iterable[Hours], first: int, last: int) -> tuple[Hours, ...]:
+    """What of the steps lies between."""
+    return tuple(
+        (max(since, first), min(until, last))
+        for since, until in steps
+        if since < last and until > first
+    )
+
+
+def _kept(
+    sums: Sums, steps: Sequence[Hours], finished: Finished, make: Callable[[], Stepped]
+) -> Stepped:
+    return finished.read(steps, sums.logged(_all(steps)), make) if steps else NOTHING
+
+
+def _read(sums: Sums, steps: Sequence[Hours]) -> Stepped:
+    if not steps:
+        return NOTHING
     hours = _all(steps)
     return Stepped(
-        totals=sums.totals(hours),
+        totals={(t.provider, t.model, t.key_id): t for t in sums.totals(hours)},
         paces=sums.paces(steps),
         by_model=sums.latencies(hours),
-        tallies=sums.providers(steps),
-        failed=sums.failed(steps),
-        clients=clients,
+        tallies={(t.step, t.name): t for t in sums.providers(steps)},
+        failed={(f.step, f.whole, f.kind): f for f in sums.failed(steps)},
+        clients={t.name: t for t in sums.clients(hours)},
     )
 
 
@@ -106,14 +130,15 @@ def _all(steps: Sequence[Hours]) -> Hours:
 
 def _joined(before: Stepped, now: Stepped, at: int) -> Stepped:
     """Step 0 of ``now`` is step ``at``, which may have begun in ``before``."""
-    tallies, failed = _later(now.tallies, at), _later(now.failed, at)
+    tallies = (replace(tally, step=tally.step + at) for tally in now.tallies.values())
+    failed = (replace(one, step=one.step + at) for one in now.failed.values())
     return Stepped(
-        totals=_added(before.totals, now.totals, 3),
+        totals=_added(before.totals, now.totals),
         paces=_paces(before.paces, now.paces, at),
-        by_model=_models(before.by_model, now.by_model),
-        tallies=_added(before.tallies, tallies, 2),
-        failed=_added(before.failed, failed, 3),
-        clients=_added(before.clients, now.clients, 2),
+        by_model=_added(before.by_model, now.by_model),
+        tallies=_added(before.tallies, {(t.step, t.name): t for t in tallies}),
+        failed=_added(before.failed, {(f.step, f.whole, f.kind): f for f in failed}),
+        clients=_added(before.clients, now.clients),
     )
 
 
@@ -123,31 +148,9 @@ def _paces(before: Sequence[Latencies], now: Sequence[Latencies], at: int) -> tu
     return (*before[:at], before[at] + now[0], *now[1:])
 
 
-def _models(
-    before: Mapping[tuple[str, str], Latencies], now: Mapping[tuple[str, str], Latencies]
-) -> Mapping[tuple[str, str], Latencies]:
+def _added(before: Mapping[Of, Sum], now: Mapping[Of, Sum]) -> Mapping[Of, Sum]:
     found = dict(before)
-    for who, pace in now.items():
-        found[who] = found.get(who, Latencies()) + pace
+    for of, one in now.items():
+        so_far = found.get(of)
+        found[of] = one if so_far is None else so_far + one
     return found
-
-
-def _later(sums: Iterable[AtStep], by: int) -> tuple[AtStep, ...]:
-    return tuple(replace(one, step=one.step + by) for one in sums)
-
-
-def _added(before: Sequence[Sum], now: Sequence[Sum], named_by: int) -> tuple[Sum, ...]:
-    """Those alike in so many of their first fields as one; in each alone, none are."""
-    if not before or not now:
-        return tuple(before or now)
-    kind = type(before[0])
-    values = attrgetter(*(field.name for field in fields(kind)))
-    found = {values(one)[:named_by]: one for one in before}
-    for one in now:
-        of = values(one)
-        so_far = found.get(of[:named_by])
-        if so_far is not None:
-            sums = map(add, values(so_far)[named_by:], of[named_by:])
-            one = kind(*of[:named_by], *sums)
-        found[of[:named_by]] = one
-    return tuple(found.values())

@@ -8,16 +8,26 @@ costs little more than a day.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import groupby
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, func, select, union_all
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Connection,
+    Integer,
+    Select,
+    Table,
+    bindparam,
+    func,
+    select,
+)
 
 from freellmapi.storage import counters, folding, histogram, tables
 from freellmapi.storage.db import Database
-from freellmapi.storage.recording import COUNTED, COUNTERS, DAY, HOUR, TALLIED, hour_of
+from freellmapi.storage.recording import COUNTED, COUNTERS, DAY, HISTOGRAMS, HOUR, TALLIED, hour_of
 from freellmapi.storage.sums import Counted, Failed, Latencies, Tally, Totals
 
 __all__ = [
@@ -35,6 +45,57 @@ __all__ = [
 
 Hours = tuple[int, int]
 """The hours that begin from the first epoch second on and before the second one; whole."""
+
+
+_SINCE, _UNTIL = (bindparam(name, type_=BigInteger) for name in ("since", "until"))
+
+
+def _of_span(table: Table) -> tuple[ColumnElement[bool], ...]:
+    c = table.c
+    span = bindparam("span", type_=Integer)
+    return c.span == span, c.start >= _SINCE, c.start < _UNTIL
+
+
+def _of_clients(*what: ColumnElement[Any]) -> Select[Any]:
+    c = tables.tallies.c
+    return select(*what).where(c.dimension == "client", c.hour >= _SINCE, c.hour < _UNTIL)
+
+
+def _by_step(dimensions: Iterable[str], counters: Iterable[str]) -> Select[Any]:
+    c = tables.tallies.c
+    step = (c.hour - _SINCE) // bindparam("length", type_=BigInteger)
+    return (
+        select(step, c.dimension, c.name, *_summed(tables.tallies, counters))
+        .where(c.dimension.in_(tuple(dimensions)), c.hour >= _SINCE, c.hour < _UNTIL)
+        .group_by(step, c.dimension, c.name)
+    )
+
+
+def _summed(table: Table, names: Iterable[str]) -> list[ColumnElement[Any]]:
+    return [func.sum(table.c[name]) for name in names]
+
+
+# Made once: to put a statement together takes as long as to read a hundred rows with it.
+_WHO = [tables.rollups.c[name] for name in ("provider", "model", "key_id")]
+_TOTALS = (
+    select(*_WHO, *_summed(tables.rollups, COUNTERS))
+    .where(*_of_span(tables.rollups))
+    .group_by(*_WHO)
+)
+_OF_MODELS = select(
+    *(tables.latencies.c[name] for name in ("provider", "model", *HISTOGRAMS))
+).where(tables.latencies.c.scope == "model", *_of_span(tables.latencies))
+_OF_ALL = (
+    select(*(tables.latencies.c[name] for name in ("start", *HISTOGRAMS)))
+    .where(tables.latencies.c.scope == "all", *_of_span(tables.latencies))
+    .order_by(tables.latencies.c.start)
+)
+_LOGGED = _of_clients(func.sum(tables.tallies.c.requests))
+_CLIENTS = _of_clients(tables.tallies.c.name, *_summed(tables.tallies, TALLIED)).group_by(
+    tables.tallies.c.name
+)
+_PROVIDERS = _by_step(("provider",), TALLIED)
+_FAILED = _by_step(("error", "fault"), ("requests",))
 
 
 class Rollups:
@@ -73,43 +134,35 @@ class Rollups:
 
 
 class Sums:
-    """The sums as one connection sees them; days are whole that end by ``folded``."""
+    """The sums as one connection sees them; hours and days are whole that end by ``folded``."""
 
     def __init__(self, connection: Connection, folded: int) -> None:
         self.connection = connection
+        self.hour = folded
+        """When the hour began that is not over; epoch seconds."""
         self.today = folded - folded % DAY
         """When the day began (UTC) that is not over; epoch seconds."""
 
+    def logged(self, hours: Hours) -> int:
+        """How many requests: at a fraction of what else is read of as many hours."""
+        return int(self.connection.scalar(_LOGGED, _within(hours)) or 0)
+
     def totals(self, hours: Hours) -> tuple[Totals, ...]:
         """One value for each provider, model and key that occurs."""
-        columns = tables.rollups.c
-        group = ("provider", "model", "key_id")
-        parts = union_all(
-            *(
-                select(*(columns[name] for name in (*group, *COUNTERS))).where(part)
-                for part in self._parts(columns.span, columns.start, hours)
-            )
-        ).subquery()
-        query = (
-            select(*(parts.c[name] for name in group), *(func.sum(parts.c[n]) for n in COUNTERS))
-            .group_by(*(parts.c[name] for name in group))
-            .order_by(*(parts.c[name] for name in group))
-        )
-        return tuple(
-            # PostgreSQL sums whole numbers as decimals.
-            Totals(provider, model, key_id, *(*map(int, sums[:-1]), sums[-1]))
-            for provider, model, key_id, *sums in self.connection.execute(query).all()
-        )
+        found: dict[tuple[str, str, str], Totals] = {}
+        for part in self._parts(hours):
+            for provider, model, key_id, *sums in self.connection.execute(_TOTALS, part).all():
+                # PostgreSQL sums whole numbers as decimals.
+                total = Totals(provider, model, key_id, *(*map(int, sums[:-1]), sums[-1]))
+                so_far = found.get((provider, model, key_id))
+                found[provider, model, key_id] = so_far + total if so_far else total
+        return tuple(found[who] for who in sorted(found))
 
     def latencies(self, hours: Hours) -> dict[tuple[str, str], Latencies]:
         """For each (provider, model) that answered."""
-        c = tables.latencies.c
         found: dict[tuple[str, str], tuple[int, int]] = {}
-        for part in self._parts(c.span, c.start, hours):
-            query = select(c.provider, c.model, c.durations, c.first_tokens).where(
-                c.scope == "model", part
-            )
-            for provider, model, *both in self.connection.execute(query).all():
+        for part in self._parts(hours):
+            for provider, model, *both in self.connection.execute(_OF_MODELS, part).all():
                 durations, first_tokens = map(histogram.from_bytes, both)
                 a, b = found.get((provider, model), (0, 0))
                 found[provider, model] = (a + durations, b + first_tokens)
@@ -117,16 +170,10 @@ class Sums:
 
     def paces(self, steps: Sequence[Hours]) -> tuple[Latencies, ...]:
         """Of all models together, for each of the steps; they follow one another."""
-        c = tables.latencies.c
-        query = (
-            select(c.start, c.durations, c.first_tokens)
-            .where(c.scope == "all", c.span == HOUR)
-            .where(c.start >= steps[0][0], c.start < steps[-1][1])
-            .order_by(c.start)
-        )
         found = [(0, 0)] * len(steps)
         step = 0
-        for start, *both in self.connection.execute(query).all():
+        whole = {"span": HOUR, **_within((steps[0][0], steps[-1][1]))}
+        for start, *both in self.connection.execute(_OF_ALL, whole).all():
             while start >= steps[step][1]:
                 step += 1
             durations, first_tokens = map(histogram.from_bytes, both)
@@ -138,59 +185,46 @@ class Sums:
         """By step and who served; the steps follow one another."""
         return tuple(
             Tally(step, name, *map(int, sums))
-            for step, _, name, *sums in self._stepped(steps, ("provider",), TALLIED)
+            for step, _, name, *sums in self._stepped(_PROVIDERS, steps)
         )
 
     def failed(self, steps: Sequence[Hours]) -> tuple[Failed, ...]:
         """By step and kind, of requests and of single calls."""
         return tuple(
             Failed(step, dimension == "error", name, int(n))
-            for step, dimension, name, n in self._stepped(steps, ("error", "fault"), ("requests",))
+            for step, dimension, name, n in self._stepped(_FAILED, steps)
         )
 
     def clients(self, hours: Hours) -> tuple[Tally, ...]:
         """By client token; the name is its id, empty for requests without one."""
-        c = tables.tallies.c
-        query = (
-            select(c.name, *(func.sum(c[n]) for n in TALLIED))
-            .where(c.dimension == "client", c.hour >= hours[0], c.hour < hours[1])
-            .group_by(c.name)
-            .order_by(c.name)
-        )
         return tuple(
-            Tally(0, name, *map(int, sums)) for name, *sums in self.connection.execute(query).all()
+            Tally(0, name, *map(int, sums))
+            for name, *sums in self.connection.execute(_CLIENTS, _within(hours)).all()
         )
 
-    def _stepped(
-        self, steps: Sequence[Hours], dimensions: Sequence[str], counters: Sequence[str]
-    ) -> Iterator[tuple[Any, ...]]:
+    def _stepped(self, query: Select[Any], steps: Sequence[Hours]) -> Iterator[tuple[Any, ...]]:
         """Step, dimension, name and sums.
 
         Neighbours of one length share a query, as dividing is faster than looking each step
         up. An hour more or less, where the clocks change, makes a day a run of its own.
         """
-        c = tables.tallies.c
-        for first, length, (since, until) in _runs(steps):
-            step = (c.hour - since) // length
-            query = (
-                select(step, c.dimension, c.name, *(func.sum(c[n]) for n in counters))
-                .where(c.dimension.in_(dimensions))
-                .where(c.hour >= since, c.hour < until)
-                .group_by(step, c.dimension, c.name)
-            )
-            for n, *rest in self.connection.execute(query).all():
+        for first, length, hours in _runs(steps):
+            run = {**_within(hours), "length": length}
+            for n, *rest in self.connection.execute(query, run).all():
                 yield (first + n, *rest)
 
-    def _parts(
-        self, span: ColumnElement[int], start: ColumnElement[int], hours: Hours
-    ) -> list[ColumnElement[bool]]:
-        """The whole days of a period and the hours at its edges, each as a condition."""
+    def _parts(self, hours: Hours) -> list[Mapping[str, int]]:
+        """The whole days of a period and the hours at its edges, each as parameters."""
         since, until = hours
         first, last = -(-since // DAY) * DAY, min(until // DAY * DAY, self.today)
-        if first >= last:
-            return [and_(span == HOUR, start >= since, start < until)]
         pieces = [(HOUR, since, first), (DAY, first, last), (HOUR, last, until)]
-        return [and_(span == s, start >= a, start < b) for s, a, b in pieces if a < b]
+        if first >= last:
+            pieces = [(HOUR, since, until)]
+        return [{"span": s, **_within((a, b))} for s, a, b in pieces if a < b]
+
+
+def _within(hours: Hours) -> dict[str, int]:
+    return {"since": hours[0], "until": hours[1]}
 
 
 def _runs(steps: Sequence[Hours]) -> Iterator[tuple[int, int, Hours]]:

@@ -1,4 +1,4 @@
-"""What is read from the sums, as values."""
+"""What is read from the sums, as values. Of two that are of the same, the sum is by ``+``."""
 
 from __future__ import annotations
 
@@ -26,6 +26,19 @@ class Totals:
     completion_tokens: int
     duration: float
 
+    def __add__(self, other: Totals) -> Totals:
+        return Totals(
+            *(self.provider, self.model, self.key_id),
+            self.requests + other.requests,
+            self.failures + other.failures,
+            self.fallbacks + other.fallbacks,
+            self.attempts + other.attempts,
+            self.failed_attempts + other.failed_attempts,
+            self.prompt_tokens + other.prompt_tokens,
+            self.completion_tokens + other.completion_tokens,
+            self.duration + other.duration,
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Counted:
@@ -50,6 +63,16 @@ class Tally:
     prompt_tokens: int
     completion_tokens: int
 
+    def __add__(self, other: Tally) -> Tally:
+        return Tally(
+            *(self.step, self.name),
+            self.requests + other.requests,
+            self.failures + other.failures,
+            self.fallbacks + other.fallbacks,
+            self.prompt_tokens + other.prompt_tokens,
+            self.completion_tokens + other.completion_tokens,
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Failed:
@@ -59,6 +82,9 @@ class Failed:
     whole: bool
     kind: str
     n: int
+
+    def __add__(self, other: Failed) -> Failed:
+        return Failed(self.step, self.whole, self.kind, self.n + other.n)
 
 
 @dataclass(frozen=True, slots=True)

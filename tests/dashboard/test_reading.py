@@ -1,4 +1,4 @@
-"""Days that are over are read once, and again when something is logged for them."""
+"""Days and hours that are over are read once, and again when something is logged for them."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from datetime import datetime
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import event
@@ -17,6 +18,7 @@ from freellmapi.dashboard.reading import MOST_KEPT, Finished
 from freellmapi.dashboard.report import Overview
 from freellmapi.providers.catalog import load_catalog
 from freellmapi.storage.db import Database
+from freellmapi.storage.recording import hour_of
 from freellmapi.storage.rollups import DAY, HOUR
 from tests.dashboard.traffic import answered, anything, opened, write
 
@@ -55,6 +57,25 @@ def test_a_request_logged_late_is_seen(database: Database) -> None:
     assert (found.value, found.before) == (2, 2)
 
 
+def test_a_request_logged_late_for_an_hour_of_today_is_seen(database: Database) -> None:
+    finished = Finished()
+    write(database, [answered(NOW - 3 * HOUR), answered(NOW - 2 * DAY)])
+    assert seen(database, finished).headline.requests.value == 2
+    write(database, [answered(NOW - 3 * HOUR), answered(NOW - 4 * HOUR, duration=9.0)])
+    found = seen(database, finished)
+    assert found.headline.requests.value == 4
+    assert found == seen(database, None)
+
+
+def test_the_next_hours_are_read_anew(database: Database) -> None:
+    finished = Finished()
+    write(database, [answered(NOW + n * HOUR) for n in range(-30, 30)])
+    for hour in range(28):
+        now = NOW + hour * HOUR
+        for over in (Range.DAY, Range.WEEK):
+            assert seen(database, finished, over, now) == seen(database, None, over, now)
+
+
 def test_the_next_day_is_read_anew(database: Database) -> None:
     finished = Finished()
     write(database, [answered(NOW - 8 * DAY), answered(NOW - 6.5 * DAY), answered(NOW)])
@@ -63,17 +84,23 @@ def test_the_next_day_is_read_anew(database: Database) -> None:
         assert seen(database, finished, now=now) == seen(database, None, now=now)
 
 
-def test_days_that_are_over_are_not_read_again(database: Database) -> None:
+@pytest.mark.parametrize("over", Range)
+def test_hours_that_are_over_are_not_read_again(database: Database, over: Range) -> None:
     finished = Finished()
-    write(database, [answered(NOW - n * HOUR) for n in range(1, 200)])
-    asked: list[str] = []
-    event.listen(database.engine, "before_cursor_execute", lambda *about: asked.append(about[2]))
-    seen(database, finished)
-    first = [statement for statement in asked if "latencies" in statement]
+    write(database, [answered(NOW - n * HOUR) for n in range(200)])
+    asked: list[int] = []
+
+    def note(*about: Any) -> None:
+        _, query, _, given, _ = about
+        if "FROM latencies" in str(query):
+            asked.append(given["since"])
+
+    event.listen(database.engine, "before_execute", note)
+    seen(database, finished, over)
+    assert min(asked) < hour_of(NOW)
     asked.clear()
-    seen(database, finished)
-    again = [statement for statement in asked if "latencies" in statement]
-    assert 0 < len(again) < len(first)
+    seen(database, finished, over)
+    assert set(asked) == {hour_of(NOW)}
 
 
 def test_only_so_many_periods_are_kept() -> None:
