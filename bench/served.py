@@ -77,10 +77,11 @@ def gateway(folder: Path, port: int) -> tuple[Flask, str]:
 
 
 def worker(app: Flask) -> Any:
-    """gunicorn's, as it is after its start."""
+    """gunicorn's, as it is after its start by ``deploy/gunicorn.conf.py``."""
     config = Config()
     config.set("worker_class", "freellmapi.worker.Worker")
     config.set("accesslog", None)
+    config.set("forwarded_allow_ips", "")
     config.set("keepalive", 75)
     config.set("logconfig_dict", log_config())
     made = Worker(1, 1, [], None, 30, config, Logger(config))

@@ -1,20 +1,51 @@
 """gunicorn's gevent worker without what nobody here uses, and with fewer writes.
 
 Per small request, in instructions: the values of an access log that is off were 6 % of all,
-looking settings up 1 %. An answer went out as two packets, each with a system call of its
-own and two more around it, at both ends.
+looking settings up 1 %, the date and where the application may complain 2 % each, whether the
+client's address is in an empty list 1 %. An answer went out as two packets, each with a system
+call of its own and two more around it, at both ends.
 """
 
 from __future__ import annotations
 
+import time
+from functools import cache, lru_cache
 from typing import Any
 
+from gunicorn import util
+from gunicorn.http import wsgi
+from gunicorn.http.message import Request
+from gunicorn.http.parser import RequestParser
 from gunicorn.workers.ggevent import GeventWorker
 
 _LAST_FRAME = b"data: [DONE]\n\n\r\n"
 """How the end of a streamed answer looks as a chunk: the body's own end follows at once."""
 _LARGE = 65_536
 """Bytes from which joining costs more than a packet of its own."""
+
+
+class LeanRequest(Request):  # type: ignore[misc]  # gunicorn has no types
+    """A request as gunicorn reads it."""
+
+    def _peer_is_trusted_proxy(self) -> bool:
+        """gunicorn reads the address before it looks for it, though the list is empty."""
+        if isinstance(self.peer_addr, tuple) and not self.cfg.forwarded_allow_ips:
+            return False
+        return bool(super()._peer_is_trusted_proxy())
+
+
+_formatted_date = lru_cache(maxsize=4)(util.http_date)
+
+
+def http_date(timestamp: float | None = None) -> str:
+    """The value of ``Date``, made once a second."""
+    return str(_formatted_date(int(time.time() if timestamp is None else timestamp)))
+
+
+# What each request would make anew, gunicorn has no setting for.
+RequestParser.mesg_class = LeanRequest
+util.http_date = http_date
+wsgi.WSGIErrorsWrapper = cache(wsgi.WSGIErrorsWrapper)
 
 
 class LeanWorker(GeventWorker):  # type: ignore[misc]  # gunicorn has no types
