@@ -1,13 +1,17 @@
 from __future__ import annotations
 
+import io
 import json
 import logging
 import logging.config
+import os
 import sys
+from concurrent.futures import ThreadPoolExecutor
+from typing import NoReturn
 
 import pytest
 
-from freellmapi.log import JsonFormatter, TextFormatter, log_config, redact
+from freellmapi.log import JsonFormatter, LineHandler, TextFormatter, log_config, redact
 
 
 @pytest.mark.parametrize(
@@ -106,3 +110,54 @@ def test_the_configuration_is_one_that_logging_takes(form: str, kind: type) -> N
         assert logging.getLogger("freellmapi.x").getEffectiveLevel() == logging.WARNING
     finally:
         logging.root.handlers[:], logging.root.level = before
+
+
+def test_a_line_is_one_write() -> None:
+    class Written(io.StringIO):
+        calls = 0
+
+        def write(self, text: str) -> int:
+            self.calls += 1
+            return super().write(text)
+
+    stream = Written()
+    handler = LineHandler(stream)
+    handler.setFormatter(TextFormatter())
+    handler.handle(record("a"))
+    handler.handle(record("b"))
+    assert stream.getvalue().splitlines() == [
+        "2026-09-21T14:13:20.250Z INFO freellmapi.x a",
+        "2026-09-21T14:13:20.250Z INFO freellmapi.x b",
+    ]
+    assert stream.calls == 2
+
+
+def test_a_line_is_there_at_once() -> None:
+    reader, writer = os.pipe()
+    # As Python opens its standard error.
+    with open(reader, "rb", 0) as there, open(writer, "w", 1) as stream:
+        LineHandler(stream).handle(record("a"))
+        assert there.read(100) == b"a\n"
+
+
+def test_a_line_that_cannot_be_written_raises_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    class Full(io.StringIO):
+        def write(self, text: str) -> NoReturn:
+            raise OSError("disk full")
+
+    LineHandler(Full()).handle(record("a"))
+    assert "disk full" in capsys.readouterr().err
+
+
+def test_the_lines_of_threads_stay_apart() -> None:
+    """Though no lock of ours is between them."""
+    reader, writer = os.pipe()
+    with open(reader, "rb") as there:
+        with open(writer, "w", 1) as stream, ThreadPoolExecutor(4) as pool:
+            handler = LineHandler(stream)
+            texts = [f"{number:03}" * 20 for number in range(400)]
+            read = pool.submit(there.read)
+            list(pool.map(lambda text: handler.handle(record(text)), texts))
+            pool.submit(stream.close)
+            lines = read.result().decode().splitlines()
+    assert sorted(lines) == texts
