@@ -8,7 +8,6 @@ call of its own and two more around it, at both ends.
 
 from __future__ import annotations
 
-import time
 from functools import cache, lru_cache
 from typing import Any
 
@@ -17,6 +16,8 @@ from gunicorn.http import wsgi
 from gunicorn.http.message import Request
 from gunicorn.http.parser import RequestParser
 from gunicorn.workers.ggevent import GeventWorker
+
+from freellmapi.core.clock import SystemClock
 
 _LAST_FRAME = b"data: [DONE]\n\n\r\n"
 """How the end of a streamed answer looks as a chunk: the body's own end follows at once."""
@@ -39,7 +40,7 @@ _formatted_date = lru_cache(maxsize=4)(util.http_date)
 
 def http_date(timestamp: float | None = None) -> str:
     """The value of ``Date``, made once a second."""
-    return str(_formatted_date(int(time.time() if timestamp is None else timestamp)))
+    return str(_formatted_date(int(SystemClock.now() if timestamp is None else timestamp)))
 
 
 # What each request would make anew, gunicorn has no setting for.

@@ -1,13 +1,17 @@
 from __future__ import annotations
 
+import email.utils
 import socket
+import time
 from collections.abc import Iterator
 
 import pytest
 from gunicorn.config import Config
 from gunicorn.glogging import Logger
+from gunicorn.http import wsgi
+from gunicorn.http.parser import RequestParser
 
-from freellmapi.lean_worker import Joined, LeanWorker, send
+from freellmapi.lean_worker import Joined, LeanWorker, http_date, send
 
 
 @pytest.fixture
@@ -120,3 +124,33 @@ def test_values_of_an_access_log_are_made_only_if_there_is_one() -> None:
 def test_settings_are_what_they_were() -> None:
     cfg = settled(keepalive=17, bind="127.0.0.1:1").cfg
     assert (cfg.keepalive, cfg.address) == (17, [("127.0.0.1", 1)])
+
+
+def test_the_date_is_the_one_of_now() -> None:
+    told = email.utils.parsedate_to_datetime(http_date()).timestamp()
+    assert abs(told - time.time()) < 5
+    assert http_date(1_790_000_000.9) == "Mon, 21 Sep 2026 14:13:20 GMT"
+    assert http_date(1_790_000_001.0) == "Mon, 21 Sep 2026 14:13:21 GMT"
+
+
+@pytest.mark.parametrize(
+    ("trusted", "address", "scheme"),
+    [
+        pytest.param("", ("127.0.0.1", 1), "http", id="nobody"),
+        pytest.param("127.0.0.1", ("127.0.0.1", 1), "https", id="this machine"),
+        pytest.param("10.0.0.0/8", ("127.0.0.1", 1), "http", id="others"),
+        pytest.param("", "", "https", id="who comes through a file"),
+    ],
+)
+def test_who_may_say_that_a_request_came_over_tls(
+    trusted: str, address: object, scheme: str
+) -> None:
+    config = Config()
+    config.set("forwarded_allow_ips", trusted)
+    head = b"GET / HTTP/1.1\r\nHost: x\r\nX-Forwarded-Proto: https\r\n\r\n"
+    assert next(RequestParser(config, [head], address)).scheme == scheme
+
+
+def test_where_the_application_may_complain_is_made_once() -> None:
+    config = Config()
+    assert wsgi.base_environ(config)["wsgi.errors"] is wsgi.base_environ(config)["wsgi.errors"]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
+from freellmapi.core.fleeting import fleeting
 from freellmapi.core.limits import Usage
 
 
@@ -20,7 +21,7 @@ class Need(str, Enum):
     JSON_SCHEMA = "json_schema"
 
 
-@dataclass(frozen=True, slots=True)
+@fleeting(frozen=True, slots=True)
 class ChatRequest:
     """One validated request.
 
@@ -47,7 +48,7 @@ class ChatRequest:
     """``continue`` or ``error`` when a stream breaks; None: as the settings say."""
 
 
-@dataclass(frozen=True, slots=True)
+@fleeting(frozen=True, slots=True)
 class Completion:
     """A whole answer: ``body`` is an OpenAI ``chat.completion`` object."""
 

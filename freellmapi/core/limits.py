@@ -6,6 +6,8 @@ from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
+from freellmapi.core.fleeting import fleeting
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:
@@ -49,7 +51,7 @@ def _stricter(a: int | None, b: int | None) -> int | None:
     return a if b is None else min(a, b)
 
 
-@dataclass(frozen=True, slots=True)
+@fleeting(frozen=True, slots=True)
 class Usage:
     """Tokens consumed by one call; ``exact`` when the provider counted them."""
 

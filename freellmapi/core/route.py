@@ -10,6 +10,7 @@ from typing import Protocol
 from freellmapi.core.catalog import Model, Provider
 from freellmapi.core.chat import Chunk, Completion
 from freellmapi.core.errors import Bench, ErrorKind
+from freellmapi.core.fleeting import fleeting
 from freellmapi.core.limits import NO_LIMITS, Bucket, Usage
 
 
@@ -79,7 +80,7 @@ class Skipped:
     """How many more models were left out for which the listed ones stand."""
 
 
-@dataclass(frozen=True, slots=True)
+@fleeting(frozen=True, slots=True)
 class RoutePlan:
     """The decision before any I/O: candidates lazily ordered, best first."""
 
@@ -98,7 +99,7 @@ class RoutePlan:
         return self.found
 
 
-@dataclass(frozen=True, slots=True)
+@fleeting(frozen=True, slots=True)
 class Reservation:
     """Headroom held for one call in each of ``buckets``; settled exactly once."""
 
@@ -108,7 +109,7 @@ class Reservation:
     at: float
 
 
-@dataclass(frozen=True, slots=True)
+@fleeting(frozen=True, slots=True)
 class Attempt:
     """One upstream call that was made."""
 
@@ -147,7 +148,7 @@ class TokenStream(Protocol):
     def close(self) -> None: ...
 
 
-@dataclass(frozen=True, slots=True)
+@fleeting(frozen=True, slots=True)
 class Outcome:
     """How the request ended so far: the attempts in order, and who serves it."""
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
+from freellmapi.core.fleeting import fleeting
 from freellmapi.providers.dialects import ToolText
 from freellmapi.providers.think import ThinkSplitter
 
 
-@dataclass(frozen=True, slots=True)
+@fleeting(frozen=True, slots=True)
 class Said:
     """One piece of content, told apart; calls are in OpenAI's form but for their ids."""
 

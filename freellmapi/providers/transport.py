@@ -11,7 +11,7 @@ import socket
 import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -22,6 +22,7 @@ from freellmapi import __version__
 from freellmapi.core.cancel import Cancellation
 from freellmapi.core.clock import Clock
 from freellmapi.core.errors import ErrorKind, UpstreamError
+from freellmapi.core.fleeting import fleeting
 from freellmapi.providers.origins import Origin, Pool, Proxies
 from freellmapi.providers.outbound import Outbound
 
@@ -35,7 +36,7 @@ GONE = "the client has left"
 USER_AGENT = f"freellmapi/{__version__}"
 
 
-@dataclass(frozen=True, slots=True)
+@fleeting(frozen=True, slots=True)
 class Endpoint:
     """Where a call goes, and with what secret. Lives only between the vault and here."""
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 from freellmapi.core.catalog import Model, Provider
 from freellmapi.core.chat import ChatRequest, Chunk, Completion
+from freellmapi.core.fleeting import fleeting
 
 
-@dataclass(frozen=True, slots=True)
+@fleeting(frozen=True, slots=True)
 class Call:
     """A request in the provider's own format; the transport adds the secret."""
 

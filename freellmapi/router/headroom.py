@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from freellmapi.core.fleeting import fleeting
 from freellmapi.core.limits import Limits
 from freellmapi.router.counter import MINUTE_SLOTS, Counter
 
@@ -17,7 +18,7 @@ class Window:
     resets_at: float
 
 
-@dataclass(frozen=True, slots=True)
+@fleeting(frozen=True, slots=True)
 class Headroom:
     """What is left, by window; only stated caps are listed."""
 

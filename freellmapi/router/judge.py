@@ -5,11 +5,12 @@ from __future__ import annotations
 import itertools
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from freellmapi.core.catalog import Model
 from freellmapi.core.chat import ChatRequest
 from freellmapi.core.clock import Clock
+from freellmapi.core.fleeting import fleeting
 from freellmapi.core.route import Candidate, Gate, Skipped
 from freellmapi.router.calibration import Calibration
 from freellmapi.router.closed import LONGEST, Leading, Shut
@@ -25,7 +26,7 @@ SAME = 0.01
 """Seconds by which two times may differ that mean the same."""
 
 
-@dataclass(frozen=True, slots=True)
+@fleeting(frozen=True, slots=True)
 class Picture:
     """The state that a plan reads and never changes."""
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from random import Random
 
 from freellmapi.core.catalog import Model
 from freellmapi.core.chat import ChatRequest
 from freellmapi.core.clock import Clock
+from freellmapi.core.fleeting import fleeting
 from freellmapi.router.cooldowns import Cooldowns
 from freellmapi.router.filters import unfit
 from freellmapi.router.ledger import Ledger
@@ -19,7 +19,7 @@ from freellmapi.router.sticky import Session, Sticky
 from freellmapi.router.strategies import Strategies, first
 
 
-@dataclass(frozen=True, slots=True)
+@fleeting(frozen=True, slots=True)
 class Preference:
     """The models in the order they should be asked, and whether the first is kept."""
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from freellmapi.core.chat import ChatRequest
 from freellmapi.core.clock import Clock
 from freellmapi.core.errors import ErrorKind, UpstreamError
+from freellmapi.core.fleeting import fleeting
 from freellmapi.core.limits import Usage
 from freellmapi.core.route import Attempt, Outcome
 from freellmapi.storage.logged import LoggedRequest
@@ -16,7 +16,7 @@ from freellmapi.storage.logged import LoggedRequest
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
+@fleeting(frozen=True, slots=True)
 class Caller:
     """Whose request it is."""
 

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 
 from freellmapi.core.catalog import Model
 from freellmapi.core.chat import ChatRequest
 from freellmapi.core.errors import GatewayError
+from freellmapi.core.fleeting import fleeting
 from freellmapi.router.settings import STRATEGIES
 from freellmapi.router.snapshot import Snapshot
 
 AUTO = "auto"
 
 
-@dataclass(frozen=True, slots=True)
+@fleeting(frozen=True, slots=True)
 class Wanted:
     """The models that may serve a request, best first, and how the order came about."""
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import hashlib
 from array import array
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from freellmapi.core.chat import ChatRequest
+from freellmapi.core.fleeting import fleeting
 
 SETS, WAYS = 1_024, 16
 """A conversation has one of so many places, by its id: with five new ones a second, 98 of 100 are
@@ -22,7 +22,7 @@ TAIL = 256
 MAX_PARTS = 8
 
 
-@dataclass(frozen=True, slots=True)
+@fleeting(frozen=True, slots=True)
 class Session:
     """What a conversation is known by: never the same for two client tokens."""
 

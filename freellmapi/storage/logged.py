@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Row
 
 from freellmapi.core.errors import ErrorKind
+from freellmapi.core.fleeting import fleeting
 from freellmapi.core.limits import Usage
 from freellmapi.core.route import Attempt
 
 
-@dataclass(frozen=True, slots=True)
+@fleeting(frozen=True, slots=True)
 class LoggedRequest:
     """How one request ended. ``at`` is when it came; durations are seconds from then.
 
