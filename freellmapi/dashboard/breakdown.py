@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
+from operator import attrgetter
 from typing import TypeVar
 
 from freellmapi.core.catalog import Catalog
@@ -16,6 +17,12 @@ from freellmapi.storage.rollups import Latencies, Tally, Totals
 
 Key = TypeVar("Key")
 
+_COUNTS = attrgetter(
+    *("requests", "failures", "fallbacks", "attempts", "failed_attempts"),
+    *("prompt_tokens", "completion_tokens"),
+)
+"""What a line counts, in its order."""
+
 ByModel = Mapping[tuple[str, str], Latencies]
 
 
@@ -23,11 +30,14 @@ def providers(
     totals: Iterable[Totals], by_model: ByModel, catalog: Catalog, costs: Costs
 ) -> tuple[Line, ...]:
     """The busiest first; nobody has an empty id."""
+    paces: dict[str, Latencies] = {}
+    for (id, _), pace in by_model.items():
+        paces[id] = paces.get(id, Latencies()) + pace
     found = []
     for id, of in _grouped(totals, lambda t: t.provider).items():
         known = catalog.providers.get(id)
         line = _line(id, known.name if known else id, "", id, of, costs)
-        found.append(_timed(line, (pace for who, pace in by_model.items() if who[0] == id)))
+        found.append(_timed(line, paces.get(id)))
     return _sorted(found)
 
 
@@ -40,7 +50,7 @@ def models(
         id = f"{provider}/{model}" if model else ""
         found.append(_line(id, model, "", provider, of, costs))
     lines = _sorted(found)
-    timed = (_timed(at, [by_model.get((at.provider, at.name), Latencies())]) for at in lines)
+    timed = (_timed(at, by_model.get((at.provider, at.name))) for at in lines)
     return (*islice(timed, most_timed), *(() if most_timed is None else lines[most_timed:]))
 
 
@@ -78,26 +88,15 @@ def _grouped(totals: Iterable[Totals], by: Callable[[Totals], Key]) -> dict[Key,
     return found
 
 
-def _line(id: str, name: str, note: str, provider: str, of: Iterable[Totals], costs: Costs) -> Line:
-    of = tuple(of)
-    return Line(
-        id,
-        name,
-        note,
-        provider,
-        requests=sum(t.requests for t in of),
-        failures=sum(t.failures for t in of),
-        fallbacks=sum(t.fallbacks for t in of),
-        attempts=sum(t.attempts for t in of),
-        failed_attempts=sum(t.failed_attempts for t in of),
-        tokens_in=sum(t.prompt_tokens for t in of),
-        tokens_out=sum(t.completion_tokens for t in of),
-        saved=costs.of(of),
-    )
+def _line(id: str, name: str, note: str, provider: str, of: Sequence[Totals], costs: Costs) -> Line:
+    # By columns: a page has hundreds of lines, and each of them some sums.
+    counts = map(sum, zip(*map(_COUNTS, of), strict=True))
+    return Line(id, name, note, provider, *counts, saved=costs.of(of))  # type: ignore[misc]
 
 
-def _timed(line: Line, paces: Iterable[Latencies]) -> Line:
-    pace = sum(paces, Latencies())
+def _timed(line: Line, pace: Latencies | None) -> Line:
+    if pace is None:
+        return line
     p50, p95 = percentiles(pace.durations, 50, 95)
     (first,) = percentiles(pace.first_tokens, 50)
     return replace(line, latency_p50=p50, latency_p95=p95, first_token_p50=first)

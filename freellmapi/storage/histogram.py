@@ -12,6 +12,7 @@ import sys
 from array import array
 from bisect import bisect_left
 from collections.abc import Mapping
+from functools import lru_cache
 from itertools import accumulate
 
 #: How far a percentile read from buckets may be from the true one, as a share of it.
@@ -56,8 +57,12 @@ def packed(seconds: float) -> int:
     return 1 << _BITS * bucket(seconds)
 
 
+@lru_cache(maxsize=512)
 def percentiles(histogram: int, *ps: float) -> tuple[float | None, ...]:
-    """The same of a packed histogram, several at once: a page shows some hundred of them."""
+    """The same of a packed histogram, several at once.
+
+    A page shows some hundred of them, most of hours that are over: the same at each look.
+    """
     up_to = list(accumulate(_lanes(histogram)))
     if not up_to:
         return (None,) * len(ps)
