@@ -82,7 +82,7 @@ class Joined:
 
     def __init__(self, sock: Any) -> None:
         # gevent's sockets have a ``_sock``, which must be theirs here too.
-        self._connection = sock
+        self.connection = sock
         self._held: bytes | None = b""
         self._is_begun = False
 
@@ -97,11 +97,11 @@ class Joined:
 
     def sendfile(self, *args: Any, **options: Any) -> Any:
         self.flush()
-        return self._connection.sendfile(*args, **options)
+        return self.connection.sendfile(*args, **options)
 
     def close(self) -> None:
         self._held = None
-        self._connection.close()
+        self.connection.close()
 
     def flush(self) -> None:
         """Send what is still held."""
@@ -113,11 +113,11 @@ class Joined:
         if held and len(data) < _LARGE:
             data = held + data
         elif held:
-            send(self._connection, held)
-        send(self._connection, data)
+            send(self.connection, held)
+        send(self.connection, data)
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._connection, name)
+        return getattr(self.connection, name)
 
 
 def send(sock: Any, data: bytes) -> None:

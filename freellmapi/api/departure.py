@@ -7,6 +7,7 @@ gunicorn puts the client's socket into the environ; the event loop watches it fo
 from __future__ import annotations
 
 import socket
+import ssl
 from collections.abc import Mapping
 from typing import Any
 
@@ -22,10 +23,12 @@ class Departure:
 
     def __init__(self, environ: Mapping[str, Any], cancel: Cancellation) -> None:
         self._cancel = cancel
-        self._socket: Any = environ.get("gunicorn.socket")
+        given: Any = environ.get("gunicorn.socket")
+        # Itself, where the worker has put something before it.
+        self._socket: Any = getattr(given, "connection", given)
         self._watcher: Any = None
         # A TLS socket cannot be peeked at; behind gunicorn's own TLS the next write tells.
-        if self._socket is not None and not hasattr(self._socket, "cipher"):
+        if self._socket is not None and not isinstance(self._socket, ssl.SSLSocket):
             self._watcher = gevent.get_hub().loop.io(self._socket.fileno(), _READ)
             self._watcher.start(self._readable)
 
