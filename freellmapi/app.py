@@ -5,7 +5,6 @@ from __future__ import annotations
 import atexit
 import logging
 import os
-import secrets
 import uuid
 from collections.abc import Callable
 from contextlib import suppress
@@ -141,7 +140,7 @@ def _assemble(
     key_health = Health(configuration, keys, prober, cooldowns, ledger, clock, Random(), off_hub)
     return Services(
         clock=clock,
-        new_id=lambda: f"req_{secrets.token_hex(16)}",
+        new_id=lambda: f"req_{os.urandom(16).hex()}",
         database=database,
         keys=keys,
         tokens=tokens,

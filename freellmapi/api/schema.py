@@ -48,23 +48,25 @@ KINDS: Mapping[str, type] = {
     "user": str,
 }
 # Fields that are ours, or belong to the call rather than to the body.
-_TAKEN = (
-    "model",
-    "models",
-    "fallbacks",
-    "messages",
-    "stream",
-    "stream_options",
-    "n",
-    "max_tokens",
-    "max_completion_tokens",
-    "stop",
-    "tools",
-    "tool_choice",
-    "functions",
-    "function_call",
-    "response_format",
-    "session_id",
+_TAKEN = frozenset(
+    (
+        "model",
+        "models",
+        "fallbacks",
+        "messages",
+        "stream",
+        "stream_options",
+        "n",
+        "max_tokens",
+        "max_completion_tokens",
+        "stop",
+        "tools",
+        "tool_choice",
+        "functions",
+        "function_call",
+        "response_format",
+        "session_id",
+    )
 )
 
 
@@ -146,7 +148,9 @@ def _wanted(given: Json) -> tuple[str, ...]:
 
 
 def _names(given: Json, field: str) -> tuple[str, ...]:
-    names = given.get(field, [])
+    names = given.get(field)
+    if names is None:
+        return ()
     if not isinstance(names, list) or len(names) > MAX_NAMES:
         raise bad(field, f"must be a list of at most {MAX_NAMES} model names")
     for place, name in enumerate(names):
@@ -230,12 +234,13 @@ def _response_format(given: Json) -> Json | None:
 def _checked_knobs(body: Json) -> Json:
     """The optional fields that are forwarded, those we know by type and range."""
     for field, (low, high) in NUMBERS.items():
-        _check_range(body, field, (int, float), low, high)
+        if field in body:
+            _check_range(body, field, (int, float), low, high)
     for field, (least, most) in INTEGERS.items():
         if field in body:
             # Beyond that, what was written as an integer has come as a float near to it.
             body[field] = _whole(body[field], limit=2**63)
-        _check_range(body, field, (int,), least, most)
+            _check_range(body, field, (int,), least, most)
     for field, kind in KINDS.items():
         if field in body and not isinstance(body[field], kind):
             raise bad(field, f"must be {_ARTICLES[kind]}")
@@ -246,8 +251,6 @@ _ARTICLES: Mapping[type, str] = {bool: "true or false", dict: "an object", str: 
 
 
 def _check_range(body: Json, field: str, kinds: tuple[type, ...], low: float, high: float) -> None:
-    if field not in body:
-        return
     value: Any = body[field]
     if type(value) not in kinds:
         raise bad(field, "must be a number" if float in kinds else "must be a whole number")
@@ -263,13 +266,14 @@ def _needs(body: Json) -> frozenset[Need]:
             needs.add(Need.TOOL_CHOICE)
     if body.get("response_format", {}).get("type") == "json_schema":
         needs.add(Need.JSON_SCHEMA)
-    if any(_has_image(message.get("content")) for message in body["messages"]):
+    contents = [message["content"] for message in body["messages"]]
+    if any([_has_image(parts) for parts in contents if isinstance(parts, list)]):
         needs.add(Need.VISION)
     return frozenset(needs)
 
 
-def _has_image(content: Any) -> bool:
-    return isinstance(content, list) and any(p.get("type") == "image_url" for p in content)
+def _has_image(parts: list[Json]) -> bool:
+    return any(part.get("type") == "image_url" for part in parts)
 
 
 def _session(given: Json, header: str | None) -> str | None:

@@ -66,11 +66,12 @@ class Model:
     quirks: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
     """Additions to the provider's quirks for this model only, by the names in ``Quirks``:
     sets are added to (``-name`` takes away), mappings merged, ``allow`` replaced."""
+    ref: str = field(init=False, repr=False, compare=False)
+    """The name that means exactly this one: ``<provider>/<model id>``."""
 
-    @property
-    def ref(self) -> str:
-        """The name that means exactly this one: ``<provider>/<model id>``."""
-        return f"{self.provider}/{self.id}"
+    def __post_init__(self) -> None:
+        # Made once: a small request asks for it eleven times.
+        object.__setattr__(self, "ref", f"{self.provider}/{self.id}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from freellmapi.providers import answers, cloudflare, ollama
 from freellmapi.providers.chunks import usage_dict, usage_in
 from freellmapi.providers.openai_chunks import ChunkSettler
 from freellmapi.providers.openai_stream import OpenAIReader
-from freellmapi.providers.plain_text import TextReader
+from freellmapi.providers.plain_text import read_whole
 from freellmapi.providers.quirks import RulesByModel
 from freellmapi.providers.wire import Call
 
@@ -120,8 +120,7 @@ class OpenAIWire:
     def _settle_message(self, message: dict[str, Any], tools: frozenset[str]) -> None:
         answers.settle_content(message)
         calls = answers.tool_calls(message.pop("tool_calls", None), self._new_call_id)
-        reader = TextReader(frozenset() if calls else tools)
-        said = reader.read(message.get("content") or "") + reader.flush()
+        said = read_whole(message.get("content") or "", frozenset() if calls else tools)
         calls += answers.tool_calls(list(said.calls), self._new_call_id)
         if said.reasoning:
             given = message.get("reasoning_content") or ""

@@ -25,9 +25,11 @@ _LONGEST = 200
 
 def unfenced(completion: Completion, chat: ChatRequest) -> Completion:
     """The answer without the Markdown fence around its JSON, if JSON was asked for."""
+    if not _format(chat):
+        return completion
     message = _message(completion)
     text = message.get("content")
-    if not _format(chat) or not isinstance(text, str):
+    if not isinstance(text, str):
         return completion
     match = _FENCE.fullmatch(text)
     if match is None:
@@ -60,7 +62,7 @@ def misfit(completion: Completion, chat: ChatRequest) -> str | None:
 def _format(chat: ChatRequest) -> Mapping[str, Any]:
     """The ``response_format`` that asks for JSON; empty if none does."""
     wanted = chat.body.get("response_format")
-    if isinstance(wanted, Mapping) and wanted.get("type") in ("json_object", "json_schema"):
+    if isinstance(wanted, dict) and wanted.get("type") in ("json_object", "json_schema"):
         return wanted
     return {}
 

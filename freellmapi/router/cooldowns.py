@@ -91,6 +91,8 @@ class Cooldowns:
 
         A stated wait, a used-up quota or a rejection that another call met meanwhile stays.
         """
+        if not self._entries:
+            return
         now = self._clock.now()
         for name in candidate.scopes.values():
             entry = self._entries.get(name)

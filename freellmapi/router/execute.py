@@ -188,12 +188,8 @@ class Execution:
                 answer = self._side_by_side(start, late_after, candidate, upcoming)
         except UpstreamError as error:
             return error
-        self.outcome = replace(
-            self.outcome,
-            served_by=answer.by,
-            completion=answer.completion,
-            stream=answer.stream,
-        )
+        attempts = self.outcome.attempts
+        self.outcome = Outcome(attempts, answer.by, answer.completion, answer.stream)
         return None
 
     def _start(

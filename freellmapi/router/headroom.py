@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from freellmapi.core.fleeting import fleeting
 from freellmapi.core.limits import Limits
 from freellmapi.router.counter import MINUTE_SLOTS, Counter
 
 
-@dataclass(frozen=True, slots=True)
+@fleeting(frozen=True, slots=True)
 class Window:
     """One cap and what is left of it; ``resets_at`` in epoch seconds."""
 

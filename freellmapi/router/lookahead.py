@@ -30,7 +30,12 @@ class Lookahead:
 
     def peek(self) -> Candidate | None:
         """The next one, which stays the next one."""
-        return next(iter(self.some(1)), None)
+        if not self._peeked:
+            found = self._drawn()
+            if found is None:
+                return None
+            self._peeked.append(found)
+        return self._peeked[0]
 
     def some(self, count: int) -> tuple[Candidate, ...]:
         """The next ones, up to so many, which stay the next ones."""

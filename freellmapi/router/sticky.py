@@ -135,10 +135,7 @@ def _part_gist(part: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _digest(pieces: Iterable[str]) -> bytes:
-    digest = hashlib.blake2b(digest_size=ID_BYTES)
-    for piece in pieces:
-        data = piece.encode("utf-8", "surrogatepass")
-        # With its length, so that no text can pass for the next piece.
-        digest.update(b"%d:" % len(data))
-        digest.update(data)
-    return digest.digest()
+    encoded = [piece.encode("utf-8", "surrogatepass") for piece in pieces]
+    # Each with its length, so that no text can pass for the next piece.
+    told = b"".join([b"%d:%b" % (len(data), data) for data in encoded])
+    return hashlib.blake2b(told, digest_size=ID_BYTES).digest()

@@ -49,7 +49,8 @@ class LoggedRequest:
     @property
     def fell_back(self) -> bool:
         """Whether one candidate was not enough; who was overtaken in a race did not fail."""
-        return sum(a.error is not ErrorKind.HEDGED_OUT for a in self.attempts) > 1
+        attempts = self.attempts
+        return len(attempts) > 1 and sum(a.error is not ErrorKind.HEDGED_OUT for a in attempts) > 1
 
 
 def request_values(id: int, row: LoggedRequest) -> tuple[object, ...]:
