@@ -88,23 +88,29 @@ const live = poll(() => api(location.search, root.dataset.mark), SECONDS, (answe
   now: false,
 });
 
+/** What a person asked for last; what they asked for before may be answered later. */
+let going = new AbortController();
+
 /**
  * Show another range, breakdown or page of requests without loading the page again.
  * @param {URL} url
  * @param {{keep?: boolean}} [options] keep: the address is that already
  */
 async function go(url, { keep = false } = {}) {
+  going.abort();
+  const own = (going = new AbortController());
   root.setAttribute("aria-busy", "true");
   try {
-    const answer = await get(api(url.search));
+    const answer = await get(api(url.search), { signal: own.signal });
+    if (own.signal.aborted) return;
     if (!keep) history.pushState(null, "", url);
     markRange(url);
     show(answer, { whole: true });
     live.refresh();
   } catch {
-    location.assign(url);
+    if (!own.signal.aborted) location.assign(url);
   } finally {
-    root.removeAttribute("aria-busy");
+    if (own === going) root.removeAttribute("aria-busy");
   }
 }
 

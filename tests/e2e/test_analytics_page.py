@@ -174,6 +174,20 @@ def test_filters_pages_and_breakdown_need_no_new_page(person: Person) -> None:
     assert page.evaluate("window.same")
 
 
+def test_what_was_asked_for_before_does_not_come_in_place_of_what_is(person: Person) -> None:
+    page = person.page
+    asked: list[Route] = []
+    page.route("**/api/analytics?*", lambda route: asked.append(route), times=1)
+    with page.expect_request("**/api/analytics?*"):
+        page.goto("/analytics?range=7d")
+    with page.expect_event("requestfailed") as given_up:
+        page.get_by_label("Outcome").select_option("fallback")
+    assert given_up.value == asked[0].request
+    page.wait_for_url("**outcome=fallback**")
+    expect(page.locator(".row .state", has_text="answered")).to_have_count(0)
+    expect(page.locator("#analytics")).not_to_have_attribute("aria-busy", "true")
+
+
 def test_a_chart_has_a_table_that_says_the_same(person: Person) -> None:
     page = person.page
     page.goto("/analytics?range=7d&tz=Asia/Kolkata")
