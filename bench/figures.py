@@ -67,7 +67,8 @@ def main() -> None:
 
 
 def _overview(database: Database, catalog: Catalog, over: Range, zone: str, now: float) -> bytes:
-    return orjson.dumps(overview(database, catalog, over, zone, now))
+    with Rollups(database).reading(now) as sums:
+        return orjson.dumps(overview(sums, catalog, over, zone, now))
 
 
 def _recent(database: Database, filters: Filters) -> bytes:

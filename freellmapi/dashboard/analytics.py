@@ -14,13 +14,12 @@ from freellmapi.dashboard.prices import Costs, price_list
 from freellmapi.dashboard.queries import names
 from freellmapi.dashboard.reading import Finished, Stepped, Whole, stepped, whole
 from freellmapi.dashboard.report import Figure, Headline, Overview, Series
-from freellmapi.storage.db import Database
 from freellmapi.storage.histogram import percentiles
-from freellmapi.storage.rollups import Latencies, Rollups, Totals
+from freellmapi.storage.rollups import Latencies, Sums, Totals
 
 
 def overview(
-    database: Database,
+    sums: Sums,
     catalog: Catalog,
     over: Range,
     zone: str,
@@ -28,7 +27,7 @@ def overview(
     finished: Finished | None = None,
     most_timed: int | None = None,
 ) -> Overview:
-    """All of it, read at one moment. ``periods.UnknownZone`` for a zone that is none.
+    """All of it, from sums read up to now. ``periods.UnknownZone`` for a zone that is none.
 
     Blocks for some ten milliseconds, the first time of a quarter for some hundred: call it
     off the hub. ``finished`` is what an earlier call has read. ``most_timed``: the latencies of
@@ -37,10 +36,9 @@ def overview(
     finished = finished or Finished()
     place = periods.zone_of(zone)
     steps = periods.steps(over, place, now)
-    with Rollups(database).reading(now) as sums:
-        read = stepped(sums, [step.hours for step in steps], finished)
-        before = whole(sums, periods.before(over, place, now), finished)
-        named = names(sums.connection)
+    read = stepped(sums, [step.hours for step in steps], finished)
+    before = whole(sums, periods.before(over, place, now), finished)
+    named = names(sums.connection)
     totals = tuple(read.totals.values())
     part = Whole(totals, sum(read.paces, Latencies()))
     by_model = read.by_model

@@ -73,26 +73,33 @@ def recent(
     database: Database, filters: Filters, before: int | None = None, limit: int = PAGE
 ) -> Found:
     """The newest requests that fit, older than row ``before`` if given."""
-    limit = max(1, min(limit, LARGEST_PAGE))
     with database.connect() as connection:
-        named = names(connection)
-        if filters.text and before is None:
-            # A whole id is found wherever it is, by its index.
-            whole = select(requests).where(requests.c.request_id == filters.text).limit(limit)
-            if rows := read_rows(connection, whole.order_by(requests.c.id.desc())):
-                return Found(rows, None, named)
-        top = before if before is not None else _newest(connection) + 1
-        bottom = max(0, top - SEARCHED)
-        query = (
-            _filtered(filters)
-            .where(requests.c.id < top, requests.c.id >= bottom)
-            .order_by(requests.c.id.desc())
-            .limit(limit)
-        )
-        rows = read_rows(connection, query)
-        if len(rows) == limit and rows[-1].id is not None:
-            bottom = rows[-1].id
-        return Found(rows, _next(connection, filters, bottom), named)
+        return recent_in(connection, filters, before, limit)
+
+
+def recent_in(
+    connection: Connection, filters: Filters, before: int | None = None, limit: int = PAGE
+) -> Found:
+    """The same, as one connection sees them."""
+    limit = max(1, min(limit, LARGEST_PAGE))
+    named = names(connection)
+    if filters.text and before is None:
+        # A whole id is found wherever it is, by its index.
+        whole = select(requests).where(requests.c.request_id == filters.text).limit(limit)
+        if rows := read_rows(connection, whole.order_by(requests.c.id.desc())):
+            return Found(rows, None, named)
+    top = before if before is not None else _newest(connection) + 1
+    bottom = max(0, top - SEARCHED)
+    query = (
+        _filtered(filters)
+        .where(requests.c.id < top, requests.c.id >= bottom)
+        .order_by(requests.c.id.desc())
+        .limit(limit)
+    )
+    rows = read_rows(connection, query)
+    if len(rows) == limit and rows[-1].id is not None:
+        bottom = rows[-1].id
+    return Found(rows, _next(connection, filters, bottom), named)
 
 
 def newest(database: Database) -> int:

@@ -19,7 +19,7 @@ from freellmapi.storage.db import Database
 from freellmapi.storage.histogram import RELATIVE_ERROR
 from freellmapi.storage.keys import KeyStore
 from freellmapi.storage.logged import LoggedRequest
-from freellmapi.storage.rollups import DAY, HOUR
+from freellmapi.storage.rollups import DAY, HOUR, Rollups
 from freellmapi.storage.tokens import TokenStore
 from freellmapi.storage.vault import Vault
 from tests.dashboard.traffic import answered, anything, opened, refused, write
@@ -35,7 +35,8 @@ def database(tmp_path: Path) -> Iterator[Database]:
 
 
 def seen(database: Database, over: Range, zone: str = "UTC", now: float = NOW) -> Overview:
-    return overview(database, load_catalog(), over, zone, now)
+    with Rollups(database).reading(now) as sums:
+        return overview(sums, load_catalog(), over, zone, now)
 
 
 def test_a_small_day_counted_by_hand(database: Database) -> None:

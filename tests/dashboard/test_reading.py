@@ -19,7 +19,7 @@ from freellmapi.dashboard.report import Overview
 from freellmapi.providers.catalog import load_catalog
 from freellmapi.storage.db import Database
 from freellmapi.storage.recording import hour_of
-from freellmapi.storage.rollups import DAY, HOUR
+from freellmapi.storage.rollups import DAY, HOUR, Rollups
 from tests.dashboard.traffic import answered, anything, opened, write
 
 NOW = datetime.fromisoformat("2026-09-21T14:13:20+00:00").timestamp()
@@ -34,7 +34,8 @@ def database(tmp_path: Path) -> Iterator[Database]:
 def seen(
     database: Database, finished: Finished | None, over: Range = Range.WEEK, now: float = NOW
 ) -> Overview:
-    return overview(database, load_catalog(), over, "Asia/Kolkata", now, finished)
+    with Rollups(database).reading(now) as sums:
+        return overview(sums, load_catalog(), over, "Asia/Kolkata", now, finished)
 
 
 @pytest.mark.parametrize("over", Range)

@@ -18,6 +18,7 @@ from freellmapi.dashboard.report import Figure, Line, Overview
 from freellmapi.router.quota import Quota
 from freellmapi.router.snapshot import Snapshot
 from freellmapi.services import Services
+from freellmapi.storage.rollups import Rollups
 
 PAGE = 25
 FEW_LINES, MOST_LINES = 15, 100
@@ -133,10 +134,11 @@ def analytics_page(
     catalog = snapshot.catalog
     most = MOST_LINES if asked.lines else FEW_LINES
     timed = most if asked.by is By.MODEL else 0
-    shown = overview(parts.database, catalog, asked.range, asked.zone, now, finished, timed)
-    lines = getattr(shown, f"{asked.by.value}s")
     before = int(asked.before) if asked.before else None
-    found = queries.recent(parts.database, asked.filters(now), before, PAGE)
+    with Rollups(parts.database).reading(now) as sums:
+        shown = overview(sums, catalog, asked.range, asked.zone, now, finished, timed)
+        found = queries.recent_in(sums.connection, asked.filters(now), before, PAGE)
+    lines = getattr(shown, f"{asked.by.value}s")
     return AnalyticsPage(
         asked=asked,
         now=now,
