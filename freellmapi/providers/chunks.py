@@ -72,11 +72,10 @@ def read_usage(raw: object) -> Usage | None:
         return None
     prompt = _count(raw, "prompt_tokens", "input_tokens")
     completion = _count(raw, "completion_tokens", "output_tokens")
-    total = _count(raw, "total_tokens") or 0
     if completion is None:
-        completion = max(total - (prompt or 0), 0)
+        completion = max((_count(raw, "total_tokens") or 0) - (prompt or 0), 0)
     if prompt is None:
-        prompt = max(total - completion, 0)
+        prompt = max((_count(raw, "total_tokens") or 0) - completion, 0)
     if not prompt and not completion:
         return None
     return Usage(

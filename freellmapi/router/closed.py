@@ -124,8 +124,11 @@ class Closed:
                 any_size = False
             until = shut.until if shut.until < until else until
             count += 1
-        found = Leading(models, count, now, until, None if any_size else size, calibrated)
-        self._leading = found if count else None
+        if not count:
+            self._leading = None
+            return None
+        sized = None if any_size else size
+        self._leading = Leading(models, count, now, until, sized, calibrated)
         return self._leading
 
     def narrowest(self, models: Sequence[Model]) -> Narrowest:

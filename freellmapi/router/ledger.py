@@ -180,13 +180,12 @@ class MemoryLedger:
 
     def opens_at(self, buckets: tuple[Bucket, ...], tokens: int, now: float) -> float:
         """Epoch seconds from which ``reserve`` would succeed if nothing else were used."""
-        latest = self._time(now)
-        counters = [self._counter(bucket, latest) for bucket in buckets]
-        # A stated limit is forgotten some day: from then on other caps hold.
-        opens = max(
-            (min(opens_at(c, c.limits, tokens, latest), c.limits_until) for c in counters),
-            default=latest,
-        )
+        opens = latest = self._time(now)
+        for bucket in buckets:
+            counter = self._counter(bucket, latest)
+            # A stated limit is forgotten some day: from then on other caps hold.
+            at = min(opens_at(counter, counter.limits, tokens, latest), counter.limits_until)
+            opens = at if at > opens else opens
         # Whoever reads the clock once, and asks of many, asks with a time that is over.
         return opens if opens > latest else now
 
