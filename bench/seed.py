@@ -18,7 +18,7 @@ from freellmapi.core.errors import ErrorKind
 from freellmapi.core.limits import Usage
 from freellmapi.core.route import Attempt
 from freellmapi.providers.catalog import load_catalog
-from freellmapi.storage import bulk, recording, tables
+from freellmapi.storage import bulk, tables
 from freellmapi.storage.db import Database
 from freellmapi.storage.logged import LoggedRequest, attempt_values, request_values
 from freellmapi.storage.writer import Writer
@@ -112,7 +112,6 @@ def write(database: Database, made: Iterator[LoggedRequest]) -> int:
                 for n, attempt in enumerate(row.attempts)
             ]
             bulk.add(writer, tables.attempts, tried)
-            recording.record(writer, batch, folded=0)
         first += len(batch)
     writer.close()
     return first - 1

@@ -36,6 +36,8 @@ LEASE_INTERVAL = 5.0
 HEALTH_INTERVAL = 5.0
 """Seconds between looks whether a key is due for a probe."""
 SAVE_INTERVAL = 60.0
+SUM_INTERVAL = 5.0
+"""Seconds after which what was logged is in the sums, at the latest."""
 FLUSH_INTERVAL = 1.0
 """Seconds between tries to log what the database has refused."""
 OFF_HUB_THREADS = 10
@@ -86,6 +88,8 @@ class Background:
     def __init__(self, services: Services) -> None:
         self._services = services
         self._greenlets: list[Greenlet] = []
+        self._summed = -1
+        """Transactions of the log when it was last summed up; not yet, at the start."""
         self._waiting: set[str] = set()
         """Jobs that the database did not answer the last time."""
 
@@ -96,6 +100,7 @@ class Background:
             gevent.spawn(self._every, LEASE_INTERVAL, self._lead),
             gevent.spawn(self._every, HEALTH_INTERVAL, self._check_keys),
             gevent.spawn(self._every, FLUSH_INTERVAL, self._flush),
+            gevent.spawn(self._every, SUM_INTERVAL, self._sum_up),
             gevent.spawn(self._every, SAVE_INTERVAL, self._save),
             gevent.spawn(self._every, SAVE_INTERVAL, self._save_token_use),
             gevent.spawn(self._every, GIVE_BACK_INTERVAL, self._give_back),
@@ -168,6 +173,14 @@ class Background:
         if not request_log.is_away:
             log.info("request log written again")
 
+    def _sum_up(self) -> None:
+        """Add what was logged to the hourly sums, if anything was."""
+        services = self._services
+        written = services.request_log.transactions
+        if written != self._summed:
+            off_hub(lambda: fold(services.database, services.clock.now()))
+            self._summed = written
+
     def _save(self) -> None:
         """Write down what was measured; all but the write itself stays on the hub."""
         services = self._services
@@ -189,13 +202,12 @@ class Background:
         off_hub(give_back)
 
     def _clean(self) -> None:
-        """Drop benches that ended long ago; for all processes, fold the sums and prune."""
+        """Drop benches that ended long ago; for all processes, prune."""
         services = self._services
         services.gateway.tools.cooldowns.prune()
         services.gateway.tools.ledger.prune(services.clock.now())
         if not services.leadership.held:
             return
-        off_hub(lambda: fold(services.database, services.clock.now()))
         days = services.configuration.snapshot.settings.log_retention_days
         before = services.clock.now() - days * DAY
         off_hub(lambda: services.request_log.prune(before))

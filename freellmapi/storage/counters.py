@@ -9,8 +9,11 @@ from freellmapi.storage.tables import counters
 #: Changes with every write that a running server has to take over.
 CONFIG = "config"
 
-#: The hour before which all is folded into days; goes back when an earlier row is logged.
+#: The hour before which all is folded into days.
 FOLDED = "folded"
+
+#: The id of the newest row of the log that is in the hourly sums.
+SUMMED = "summed"
 
 
 def advance(connection: Connection, name: str, by: int = 1) -> int:

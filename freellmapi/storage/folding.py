@@ -1,7 +1,7 @@
 """Folds the hourly sums into what pages read: days, and all models together.
 
-Done before a look at the figures and once an hour, for the hours since the last time. All of
-it can be made again from the hours, so a row that is logged late only sets the mark back.
+Done before a look at the figures and every few seconds, for the hours since the last time. All
+of it can be made again from the hours, and is, when a row was logged late.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from sqlalchemy.exc import DBAPIError
 from freellmapi.storage import bulk, histogram, tables
 from freellmapi.storage.counters import FOLDED
 from freellmapi.storage.db import Database, DatabaseUnavailable, said
-from freellmapi.storage.recording import (
+from freellmapi.storage.summing import (
     COUNTED,
     COUNTERS,
     DAY,
@@ -21,6 +21,7 @@ from freellmapi.storage.recording import (
     HOUR,
     TALLIED,
     hour_of,
+    sum_up,
 )
 from freellmapi.storage.writer import Writer
 
@@ -28,7 +29,7 @@ _WHO = "provider, model, key_id"
 
 
 def fold(database: Database, now: float) -> None:
-    """Brings everything up to date: days that are over, and hours to the one of now.
+    """Brings everything up to date: the hours' sums, days that are over, hours of all.
 
     ``DatabaseUnavailable`` when it cannot be written, as with a full disk.
     """
@@ -46,7 +47,8 @@ def fold(database: Database, now: float) -> None:
 
 def _fold(writer: Writer, hour: int) -> None:
     mark = writer.scalar(f"SELECT value FROM counters WHERE name = '{FOLDED}'")
-    since = min(int(mark), hour)
+    earliest = sum_up(writer)
+    since = min(int(mark), hour) if earliest is None else min(int(mark), hour, hour_of(earliest))
     _fold_providers(writer, since)
     _fold_all(writer, since)
     first, last = since - since % DAY, hour - hour % DAY

@@ -11,7 +11,8 @@ import math
 import sys
 from array import array
 from bisect import bisect_left
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from itertools import accumulate
 
@@ -52,9 +53,10 @@ def percentile(buckets: Mapping[int, int], p: float) -> float | None:
     return None
 
 
-def packed(seconds: float) -> int:
-    """The histogram of one latency."""
-    return 1 << _BITS * bucket(seconds)
+def of(latencies: Iterable[float]) -> int:
+    """The packed histogram of so many seconds each."""
+    counted = Counter(map(bucket, latencies))
+    return sum(n << _BITS * number for number, n in counted.items())
 
 
 @lru_cache(maxsize=512)

@@ -267,6 +267,10 @@ MIGRATIONS: tuple[Migration, ...] = (
             "(name TEXT PRIMARY KEY, holder TEXT NOT NULL, beat BIGINT NOT NULL)",
         ),
     ),
+    Migration(
+        "011-sums-later",
+        ("INSERT INTO counters (name, value) SELECT 'summed', coalesce(max(id), 0) FROM requests",),
+    ),
 )
 
 

@@ -16,8 +16,8 @@ from sqlalchemy import Connection, Row, Select, delete, select
 from sqlalchemy.exc import DBAPIError
 
 from freellmapi.core.clock import Clock
-from freellmapi.storage import bulk, recording
-from freellmapi.storage.counters import FOLDED
+from freellmapi.storage import bulk
+from freellmapi.storage.counters import SUMMED
 from freellmapi.storage.db import Database, said
 from freellmapi.storage.group_commit import Closed, GroupCommit
 from freellmapi.storage.logged import (
@@ -26,7 +26,7 @@ from freellmapi.storage.logged import (
     read_request,
     request_values,
 )
-from freellmapi.storage.tables import attempts, requests
+from freellmapi.storage.tables import attempts, counters, requests
 from freellmapi.storage.writer import Writer, is_passing
 
 __all__ = ["LogWriteError", "LoggedRequest", "RequestLog", "UsageRow"]
@@ -45,10 +45,10 @@ MAX_KEPT = 10_000
 _BATCH = 500
 _PRUNE_BATCH = 500
 
-#: What a transaction has to know: the newest row, and how far the sums were folded.
-_STATE = (
-    "SELECT (SELECT coalesce(max(id), 0) FROM requests), "
-    f"(SELECT value FROM counters WHERE name = '{FOLDED}')"
+#: The newest row, or the newest that there was if it is deleted by now: no id is given twice.
+_NEWEST = (
+    "SELECT max(value) FROM (SELECT max(id) AS value FROM requests UNION ALL "
+    f"SELECT value FROM counters WHERE name = '{SUMMED}') AS newest"
 )
 
 #: Seconds that an attempt may start after its request came.
@@ -172,12 +172,17 @@ class RequestLog:
         yield from _usage_rows(second, sums)
 
     def prune(self, before: float) -> int:
-        """Deletes the rows that came before then, some hundreds at a time; how many."""
+        """Deletes the rows that came before then, some hundreds at a time; how many.
+
+        Not those that the sums still need.
+        """
+        summed = select(counters.c.value).where(counters.c.name == SUMMED).scalar_subquery()
+        old = (requests.c.at < before, requests.c.id <= summed)
         gone = 0
         while True:
             with self._database.begin() as connection:
                 ids = connection.scalars(
-                    select(requests.c.id).where(requests.c.at < before).limit(_PRUNE_BATCH)
+                    select(requests.c.id).where(*old).limit(_PRUNE_BATCH)
                 ).all()
                 connection.execute(delete(attempts).where(attempts.c.log_id.in_(ids)))
                 connection.execute(delete(requests).where(requests.c.id.in_(ids)))
@@ -251,10 +256,10 @@ class RequestLog:
     def _transact(self, rows: Sequence[LoggedRequest]) -> None:
         writer = self._writer = self._writer or Writer(self._database.engine)
         with writer.transaction():
-            ((newest, folded),) = writer.rows(_STATE)
+            newest = writer.scalar(_NEWEST)
             missing = self._missing(writer, rows, newest)
             if missing:
-                _add(writer, missing, newest, folded)
+                _add(writer, missing, newest)
         self.transactions += 1
 
     def _missing(
@@ -289,7 +294,7 @@ class RequestLog:
             )
 
 
-def _add(writer: Writer, rows: Sequence[LoggedRequest], newest: int, folded: int) -> None:
+def _add(writer: Writer, rows: Sequence[LoggedRequest], newest: int) -> None:
     numbered = list(enumerate(rows, 1 + newest))
     bulk.add(writer, requests, [request_values(id, row) for id, row in numbered])
     tried = [
@@ -298,7 +303,6 @@ def _add(writer: Writer, rows: Sequence[LoggedRequest], newest: int, folded: int
         for n, attempt in enumerate(row.attempts)
     ]
     bulk.add(writer, attempts, tried)
-    recording.record(writer, rows, folded)
 
 
 def _refusals(database: Database) -> tuple[type[Exception], ...]:

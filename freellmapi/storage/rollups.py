@@ -1,4 +1,4 @@
-"""Reads the hourly and daily sums of the request log, which ``recording.py`` and
+"""Reads the hourly and daily sums of the request log, which ``summing.py`` and
 ``folding.py`` make.
 
 A period is read from the days that lie whole in it and the hours at its edges, so a month
@@ -27,7 +27,7 @@ from sqlalchemy import (
 
 from freellmapi.storage import counters, folding, histogram, tables
 from freellmapi.storage.db import Database
-from freellmapi.storage.recording import COUNTED, COUNTERS, DAY, HISTOGRAMS, HOUR, TALLIED, hour_of
+from freellmapi.storage.summing import COUNTED, COUNTERS, DAY, HISTOGRAMS, HOUR, TALLIED, hour_of
 from freellmapi.storage.sums import Counted, Failed, Latencies, Tally, Totals
 
 __all__ = [
@@ -115,7 +115,8 @@ class Rollups:
         """What these providers counted; failed calls that they count are in it.
 
         The hours are named one by one, as span, start and provider begin the table's key:
-        what is read does not grow with what the other providers did.
+        what is read does not grow with what the other providers did. Rows of the log that
+        are not summed yet are counted one by one.
         """
         columns = tables.rollups.c
         group = (columns.provider, columns.model, columns.key_id)
@@ -127,10 +128,31 @@ class Rollups:
             .group_by(*group)
         )
         with self._database.connect() as connection:
-            return tuple(
-                Counted(provider, model, key_id, int(requests), int(tokens))
-                for provider, model, key_id, requests, tokens in connection.execute(query)
-            )
+            # In this order, as what is summed in between must not be missed.
+            new = connection.execute(_unsummed(since, until, providers)).all()
+            found = [*new, *connection.execute(query)]
+        return tuple(
+            Counted(provider, model, key_id, int(requests), int(tokens))
+            for provider, model, key_id, requests, tokens in found
+        )
+
+
+def _unsummed(since: float, until: float, providers: Iterable[str]) -> Select[Any]:
+    """What these providers counted that is not in the sums yet, for the hours of a period."""
+    r, a = tables.requests.c, tables.attempts.c
+    mark = (
+        select(tables.counters.c.value)
+        .where(tables.counters.c.name == counters.SUMMED)
+        .scalar_subquery()
+    )
+    tokens = func.coalesce(a.prompt_tokens, 0) + func.coalesce(a.completion_tokens, 0)
+    return (
+        select(a.provider, a.model, a.key_id, func.count(), func.sum(tokens))
+        .select_from(tables.requests.join(tables.attempts, a.log_id == r.id))
+        .where(r.id > mark, r.at >= hour_of(since), r.at < math.ceil(until / HOUR) * HOUR)
+        .where(a.provider.in_(tuple(providers)), a.spent)
+        .group_by(a.provider, a.model, a.key_id)
+    )
 
 
 class Sums:

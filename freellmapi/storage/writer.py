@@ -22,7 +22,7 @@ class Writer:
 
     def __init__(self, engine: Engine) -> None:
         self._driver = engine.dialect.loaded_dbapi
-        self._is_sqlite = engine.dialect.name == "sqlite"
+        self.is_sqlite = engine.dialect.name == "sqlite"
         self._connection = engine.raw_connection()
         self._cursor = self._connection.cursor()
         self.mark = "?" if engine.dialect.paramstyle == "qmark" else "%s"
@@ -49,7 +49,7 @@ class Writer:
 
         Those of other processes queue here, so they cannot lock each other out further on.
         """
-        if self._is_sqlite:
+        if self.is_sqlite:
             self.execute("BEGIN IMMEDIATE")
         else:
             self.execute(f"SELECT pg_advisory_xact_lock({_ADVISORY_LOCK})")

@@ -11,7 +11,7 @@ from pathlib import Path
 from freellmapi.core.errors import ErrorKind
 from freellmapi.core.limits import Usage
 from freellmapi.core.route import Attempt
-from freellmapi.storage import bulk, recording, tables
+from freellmapi.storage import bulk, tables
 from freellmapi.storage.db import Database
 from freellmapi.storage.logged import LoggedRequest, attempt_values, request_values
 from freellmapi.storage.writer import Writer
@@ -43,8 +43,6 @@ def write(database: Database, rows: Iterable[LoggedRequest]) -> None:
             bulk.add(writer, tables.requests, [request_values(id, row)])
             tried = [attempt_values(id, n, attempt) for n, attempt in enumerate(row.attempts)]
             bulk.add(writer, tables.attempts, tried)
-            folded = writer.scalar("SELECT value FROM counters WHERE name = 'folded'")
-            recording.record(writer, [row], folded)
     writer.close()
 
 

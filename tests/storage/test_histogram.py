@@ -14,7 +14,7 @@ from freellmapi.storage.histogram import (
     SHORTEST,
     bucket,
     from_bytes,
-    packed,
+    of,
     percentile,
     percentiles,
     to_bytes,
@@ -51,7 +51,7 @@ def test_nothing_measured_has_no_percentile() -> None:
 @pytest.mark.parametrize("seed", range(5))
 def test_packed_percentiles_are_those_of_the_buckets(seed: int) -> None:
     rng = random.Random(seed)
-    whole = sum(packed(rng.lognormvariate(0, 2)) for _ in range(rng.randint(1, 300)))
+    whole = of(rng.lognormvariate(0, 2) for _ in range(rng.randint(1, 300)))
     asked = (0, 1, 50, 95, 100)
     assert percentiles(whole, *asked) == tuple(percentile(unpacked(whole), p) for p in asked)
 
@@ -64,13 +64,13 @@ def test_what_is_longer_than_a_day_is_a_day(seconds: float) -> None:
 def test_packed_histograms_add_up_like_counters() -> None:
     rng = random.Random(3)
     values = [rng.lognormvariate(0, 2) for _ in range(2_000)] + [0.0, LONGEST]
-    whole = sum(map(packed, values))
+    whole = of(values[:9]) + of(values[9:])
     assert unpacked(whole) == Counter(map(bucket, values))
     assert from_bytes(to_bytes(whole)) == whole
 
 
 def test_a_bucket_does_not_spill_into_the_next() -> None:
-    assert unpacked(packed(1.0) * (2**32 - 1)) == {bucket(1.0): 2**32 - 1}
+    assert unpacked(of([1.0]) * (2**32 - 1)) == {bucket(1.0): 2**32 - 1}
 
 
 def test_nothing_packed_is_no_bytes() -> None:

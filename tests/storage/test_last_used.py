@@ -8,6 +8,7 @@ import pytest
 from sqlalchemy import delete, insert, select
 
 from freellmapi.storage.db import Database
+from freellmapi.storage.folding import fold
 from freellmapi.storage.last_used import DAY, HOUR, NEWEST, LastUsed, was_ever_served
 from freellmapi.storage.request_log import RequestLog
 from freellmapi.storage.tables import attempts, requests, rollups
@@ -50,11 +51,12 @@ RARE, BUSY = "rare", "busy"
 
 
 def call(database: Database, at: float, key: str) -> None:
-    """A request that this key answered."""
+    """A request that this key answered, and that was summed."""
     log = RequestLog(database, FrozenClock(at))
     attempt = replace(ROW.attempts[0], provider="groq", key_id=key, started_at=at + 0.25)
     log.append(replace(row(at), at=at, attempts=(attempt,)))
     log.close()
+    fold(database, at)
 
 
 def crowd(database: Database) -> None:

@@ -55,7 +55,7 @@ def test_several_processes_may_migrate_at_once(empty_url: str) -> None:
     database = Database.open(empty_url)
     with database.connect() as connection:
         counters = connection.scalars(text("SELECT name FROM counters ORDER BY name")).all()
-        assert counters == ["config", "folded"]
+        assert counters == ["config", "folded", "summed"]
     database.close()
 
 

@@ -136,7 +136,7 @@ for way in (slow, lambda: off_hub(slow)):
     print(turns)
 # The log waits for a lock on its own thread.
 with database.connect() as connection:
-    connection.execute(text("LOCK TABLE rollups IN ACCESS EXCLUSIVE MODE"))
+    connection.execute(text("LOCK TABLE requests IN ACCESS EXCLUSIVE MODE"))
     appending = gevent.spawn(log.append, row(1))
     turns = 0
     gevent.sleep(1)

@@ -20,6 +20,7 @@ from sqlalchemy.pool import NullPool
 from freellmapi.core.route import Attempt
 from freellmapi.storage import tables
 from freellmapi.storage.db import Database
+from freellmapi.storage.folding import fold
 from freellmapi.storage.request_log import (
     MAX_KEPT,
     PATIENCE,
@@ -113,9 +114,9 @@ def _run(database: Database, statement: str) -> None:
 
 def test_a_fault_that_passes_is_waited_out(sqlite: Database) -> None:
     database = sqlite
-    clock = MendingClock(lambda: _run(database, "ALTER TABLE away RENAME TO rollups"))
+    clock = MendingClock(lambda: _run(database, "ALTER TABLE away RENAME TO attempts"))
     requests = RequestLog(database, clock)
-    _run(database, "ALTER TABLE rollups RENAME TO away")
+    _run(database, "ALTER TABLE attempts RENAME TO away")
     requests.append(ROW)
     assert clock.waits == [0.05, 0.2]
     assert len(requests.recent(10)) == 1
@@ -155,7 +156,7 @@ def test_a_fault_that_stays_is_told_to_all_and_logged_once(
     sqlite: Database, clock: FrozenClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     database, requests = sqlite, RequestLog(sqlite, clock)
-    _run(database, "ALTER TABLE rollups RENAME TO away")
+    _run(database, "ALTER TABLE attempts RENAME TO away")
 
     def refused(n: int) -> str:
         with pytest.raises(LogWriteError) as caught:
@@ -166,7 +167,7 @@ def test_a_fault_that_stays_is_told_to_all_and_logged_once(
     gevent.joinall(callers, timeout=60, raise_error=True)
     (said,) = {caller.value for caller in callers}
     assert said.startswith("the request log cannot be written: ")
-    assert "rollups" in said
+    assert "attempts" in said
     assert "\n" not in said
     assert [record.levelno for record in caplog.records] == [logging.ERROR]
     assert (requests.kept, requests.failures) == (20, 0)
@@ -177,13 +178,13 @@ def test_what_was_refused_is_written_once_the_fault_is_over(
     sqlite: Database, clock: FrozenClock
 ) -> None:
     requests = RequestLog(sqlite, clock)
-    _run(sqlite, "ALTER TABLE rollups RENAME TO away")
+    _run(sqlite, "ALTER TABLE attempts RENAME TO away")
     for n in range(3):
         with pytest.raises(LogWriteError):
             requests.append(row(n))
     requests.flush()
-    assert (requests.is_away, requests.kept, len(requests.recent(10))) == (True, 3, 0)
-    _run(sqlite, "ALTER TABLE away RENAME TO rollups")
+    assert (requests.is_away, requests.kept) == (True, 3)
+    _run(sqlite, "ALTER TABLE away RENAME TO attempts")
     requests.flush()
     assert (requests.is_away, requests.kept, requests.failures) == (False, 0, 0)
     requests.append(row(3))
@@ -193,10 +194,10 @@ def test_what_was_refused_is_written_once_the_fault_is_over(
 
 def test_a_close_writes_what_was_kept(sqlite: Database, clock: FrozenClock) -> None:
     requests = RequestLog(sqlite, clock)
-    _run(sqlite, "ALTER TABLE rollups RENAME TO away")
+    _run(sqlite, "ALTER TABLE attempts RENAME TO away")
     with pytest.raises(LogWriteError):
         requests.append(ROW)
-    _run(sqlite, "ALTER TABLE away RENAME TO rollups")
+    _run(sqlite, "ALTER TABLE away RENAME TO attempts")
     requests.close()
     assert len(requests.recent(10)) == 1
 
@@ -205,7 +206,7 @@ def test_nobody_waits_for_a_database_that_is_known_to_refuse(
     sqlite: Database, clock: FrozenClock
 ) -> None:
     requests = RequestLog(sqlite, clock)
-    _run(sqlite, "ALTER TABLE rollups RENAME TO away")
+    _run(sqlite, "ALTER TABLE attempts RENAME TO away")
     for n in range(50):
         with pytest.raises(LogWriteError):
             requests.append(row(n))
@@ -215,7 +216,7 @@ def test_nobody_waits_for_a_database_that_is_known_to_refuse(
 
 def test_more_than_memory_holds_is_lost_and_counted(sqlite: Database, clock: FrozenClock) -> None:
     requests = RequestLog(sqlite, clock)
-    _run(sqlite, "ALTER TABLE rollups RENAME TO away")
+    _run(sqlite, "ALTER TABLE attempts RENAME TO away")
     for n in range(MAX_KEPT + 3):
         with pytest.raises(LogWriteError):
             requests.append(row(n))
@@ -269,6 +270,7 @@ def test_prune_deletes_what_is_older_with_its_attempts(
 ) -> None:
     callers = [gevent.spawn(requests.append, row(n, at=NOW + (n % 4 == 0))) for n in range(1_500)]
     gevent.joinall(callers, timeout=60, raise_error=True)
+    fold(database, NOW)
     assert requests.prune(NOW + 1) == 1_125
     assert requests.prune(NOW + 1) == 0
     assert len(requests.recent(2_000)) == 375
@@ -332,6 +334,8 @@ def test_kill_9_under_load_loses_no_acknowledged_row(url: str, clock: FrozenCloc
     with database.connect() as connection:
         if database.is_sqlite:
             assert connection.scalar(text("PRAGMA integrity_check")) == "ok"
+    fold(database, clock.now())
+    with database.connect() as connection:
         served = select(func.sum(tables.tallies.c.requests)).where(
             tables.tallies.c.dimension == "client"
         )

@@ -10,11 +10,11 @@ import pytest
 from sqlalchemy import select
 
 from freellmapi.core.errors import ErrorKind
-from freellmapi.storage import tables
+from freellmapi.core.limits import Usage
+from freellmapi.storage import summing, tables
 from freellmapi.storage.db import Database, DatabaseUnavailable
 from freellmapi.storage.folding import fold
 from freellmapi.storage.histogram import bucket, unpacked
-from freellmapi.storage.recording import record
 from freellmapi.storage.request_log import RequestLog
 from freellmapi.storage.rollups import (
     DAY,
@@ -26,7 +26,6 @@ from freellmapi.storage.rollups import (
     Tally,
     Totals,
 )
-from freellmapi.storage.writer import Writer
 from tests.fakes.clock import FrozenClock
 from tests.storage.rows import ANSWERED, FAILED, NOW, REFUSED, ROW, row
 
@@ -160,12 +159,12 @@ def test_a_call_that_was_overtaken_is_no_fault(requests: RequestLog, look: Look)
     assert look().failed([(START, START + HOUR)]) == ()
 
 
-def test_rows_of_two_days_in_one_transaction_are_kept_apart(database: Database, look: Look) -> None:
+def test_rows_of_two_days_that_are_summed_at_once_are_kept_apart(
+    requests: RequestLog, look: Look
+) -> None:
     midnight = START // DAY * DAY
-    writer = Writer(database.engine)
-    with writer.transaction():
-        record(writer, [row(n, at=midnight + n * HOUR) for n in (-2, -1, 0, 1, 2)], 0)
-    writer.close()
+    for n in (-2, -1, 0, 1, 2):
+        requests.append(row(n, at=midnight + n * HOUR))
     assert [total.requests for total in look().totals((midnight - DAY, midnight))] == [0, 2]
     assert [total.requests for total in look().totals((midnight, midnight + DAY))] == [0, 3]
 
@@ -190,6 +189,51 @@ def test_a_clock_that_was_set_back_does_no_harm(requests: RequestLog, look: Look
         sums = look(START + days * DAY)
         assert sum(total.requests for total in sums.totals(period)) == 1
         assert sum(tally.requests for tally in sums.providers([period])) == 1
+
+
+@pytest.mark.parametrize("summed", [False, True])
+def test_what_was_counted_is_known_before_it_is_summed(
+    requests: RequestLog, rollups: Rollups, database: Database, summed: bool
+) -> None:
+    spent = replace(ANSWERED, usage=Usage(7, 3))
+    unspent = replace(REFUSED, spent=False)
+    requests.append(replace(ROW, attempts=(unspent, spent)))
+    fold(database, NOW)
+    requests.append(replace(ROW, attempts=(spent,)))
+    requests.append(replace(ROW, at=START - 1.0, attempts=(spent,)))
+    if summed:
+        fold(database, NOW)
+    assert rollups.counted(START, NOW + 1, ["other"]) == ()
+    found = rollups.counted(START, NOW + 1, [spent.provider])
+    assert {(one.provider, one.model, one.key_id) for one in found} == {
+        (spent.provider, spent.model, spent.key_id)
+    }
+    assert (sum(one.requests for one in found), sum(one.tokens for one in found)) == (2, 20)
+
+
+def test_rows_are_summed_once_and_in_pieces_too(
+    requests: RequestLog, look: Look, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(summing, "_PIECE", 2)
+    for n in range(1, 8):
+        requests.append(row(n))
+        if n % 3 == 0:
+            look()
+    assert sum(total.requests for total in look().totals((START, START + HOUR))) == 7
+    (pace,) = look().latencies((START, START + HOUR)).values()
+    assert sum(unpacked(pace.durations).values()) == 7
+
+
+def test_a_row_is_not_pruned_before_it_is_summed_nor_its_id_given_again(
+    requests: RequestLog, look: Look
+) -> None:
+    requests.append(row(1))
+    assert requests.prune(LATER) == 0
+    look()
+    assert requests.prune(LATER) == 1
+    requests.append(row(2))
+    assert [one.id for one in requests.recent(9)] == [2]
+    assert sum(total.requests for total in look().totals((START, START + HOUR))) == 2
 
 
 def test_folding_again_changes_nothing(requests: RequestLog, database: Database) -> None:
