@@ -17,6 +17,7 @@ from freellmapi.api.measured import own
 from freellmapi.core.errors import DAY
 from freellmapi.services import Services
 from freellmapi.spare_memory import give_back
+from freellmapi.storage.checkpoint import checkpoint
 from freellmapi.storage.db import why_away
 from freellmapi.storage.folding import fold
 
@@ -38,6 +39,8 @@ HEALTH_INTERVAL = 5.0
 SAVE_INTERVAL = 60.0
 SUM_INTERVAL = 5.0
 """Seconds after which what was logged is in the sums, at the latest."""
+COPY_AFTER = 200
+"""Transactions of the log, about four pages each, after which SQLite's are copied."""
 FLUSH_INTERVAL = 1.0
 """Seconds between tries to log what the database has refused."""
 OFF_HUB_THREADS = 10
@@ -90,6 +93,8 @@ class Background:
         self._greenlets: list[Greenlet] = []
         self._summed = -1
         """Transactions of the log when it was last summed up; not yet, at the start."""
+        self._copied = 0
+        """And when they were last copied into the database."""
         self._waiting: set[str] = set()
         """Jobs that the database did not answer the last time."""
 
@@ -174,12 +179,22 @@ class Background:
             log.info("request log written again")
 
     def _sum_up(self) -> None:
-        """Add what was logged to the hourly sums, if anything was."""
+        """Add what was logged to the hourly sums, if anything was; clear the way for more."""
         services = self._services
         written = services.request_log.transactions
-        if written != self._summed:
-            off_hub(lambda: fold(services.database, services.clock.now()))
-            self._summed = written
+        if written == self._summed:
+            return
+
+        def sum_up() -> None:
+            with services.request_log.paused():
+                if written - self._copied >= COPY_AFTER:
+                    checkpoint(services.database)
+                    self._copied = written
+                # The first to write after that waits for the disk once more: not a request.
+                fold(services.database, services.clock.now())
+
+        off_hub(sum_up)
+        self._summed = written
 
     def _save(self) -> None:
         """Write down what was measured; all but the write itself stays on the hub."""

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from sqlalchemy.event import listen
 
 from freellmapi.app import build_services
-from freellmapi.background import Background, off_hub
+from freellmapi.background import COPY_AFTER, Background, off_hub
+from freellmapi.services import Services
 from freellmapi.settings import Settings
+from freellmapi.storage.counters import SUMMED, current
 from freellmapi.storage.db import DatabaseUnavailable
 from tests.fakes import postgres
+from tests.storage.rows import row
 
 
 def refuses() -> None:
@@ -31,22 +36,47 @@ def test_what_a_job_off_the_hub_raises_goes_to_its_caller_alone(
     assert capfd.readouterr() == ("", "")
 
 
-def test_a_database_that_is_away_is_one_line_and_a_mistake_is_a_stack(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    settings = Settings.from_env(
-        {
-            "ENCRYPTION_KEY": "ab" * 32,
-            "FREELLMAPI_DATA_DIR": str(tmp_path),
-            **postgres.environ_in(tmp_path),
-        }
+@pytest.fixture
+def services(tmp_path: Path) -> Iterator[Services]:
+    services = build_services(
+        Settings.from_env(
+            {
+                "ENCRYPTION_KEY": "ab" * 32,
+                "FREELLMAPI_DATA_DIR": str(tmp_path),
+                **postgres.environ_in(tmp_path),
+            }
+        )
     )
-    services = build_services(settings)
+    yield services
+    services.close()
+
+
+def test_what_was_logged_is_summed_and_nothing_done_without(services: Services) -> None:
+    background = Background(services)
+    statements: list[str] = []
+
+    def summed() -> int:
+        background.attempt(background._sum_up)
+        with services.database.connect() as connection:
+            return current(connection, SUMMED)
+
+    for n in range(1, COPY_AFTER + 2):
+        services.request_log.append(row(n))
+    assert summed() == COPY_AFTER + 1
+    listen(services.database.engine, "connect", lambda *_: statements.append("a connection"))
+    background.attempt(background._sum_up)
+    assert statements == []
+    services.request_log.append(row(0))
+    assert summed() == COPY_AFTER + 2
+
+
+def test_a_database_that_is_away_is_one_line_and_a_mistake_is_a_stack(
+    services: Services, caplog: pytest.LogCaptureFixture
+) -> None:
     background = Background(services)
     caplog.clear()
     for job in (refuses, refuses, errs, errs, lambda: None):
         background.attempt(job)
-    services.close()
     said = [(r.levelno, r.getMessage(), bool(r.exc_info)) for r in caplog.records]
     away = "background job waits for the database job=refuses: the server is starting"
     mistake = (logging.ERROR, "background job failed job=errs", True)

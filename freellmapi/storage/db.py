@@ -29,6 +29,10 @@ from freellmapi.storage import before, migrations, postgres
 
 BUSY_TIMEOUT_MS = 5_000
 
+_MOST_PAGES = 16_000
+"""Pages of the write-ahead log (64 MB) at which any connection copies them into the database.
+A server does so long before, see ``checkpoint.py``."""
+
 _WRITES = "freellmapi_writes"
 
 _whole: ContextVar[tuple[object, Connection | None]] = ContextVar("whole", default=(None, None))
@@ -234,6 +238,7 @@ def _configure(sync: str, connection: Any, _record: object) -> None:
     cursor.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
     cursor.execute("PRAGMA journal_mode = WAL")
     cursor.execute(f"PRAGMA synchronous = {sync}")
+    cursor.execute(f"PRAGMA wal_autocheckpoint = {_MOST_PAGES}")
     cursor.execute("PRAGMA foreign_keys = ON")
     cursor.close()
 

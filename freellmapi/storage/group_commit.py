@@ -1,8 +1,9 @@
-"""Group commit: whoever has something to write waits, one native thread writes it all.
+"""Group commit: whoever has something to write waits, one writes it all.
 
 While one batch is being written the next one gathers, and no batch is taken before the
 greenlets that can run now have run; so one caller at a time costs one transaction each, and
-many at once share a few.
+many at once share a few. A native thread writes, which holds nobody else up; or the hub itself
+does, where a batch can be written in less time than another thread is woken.
 """
 
 from __future__ import annotations
@@ -32,10 +33,20 @@ class GroupCommit(Generic[T]):
     ``write`` returns the errors of the items that were not written, by their place in the
     batch; what it raises counts for all of them. Callers may be greenlets of any hub or
     plain threads; no caller's hub is held while it waits.
+
+    ``write_at_once`` is asked first, on the hub: it writes all of the items and returns True, or
+    nothing and returns False, without waiting for anything.
     """
 
-    def __init__(self, write: Callable[[Sequence[T]], Mapping[int, Exception]]) -> None:
+    def __init__(
+        self,
+        write: Callable[[Sequence[T]], Mapping[int, Exception]],
+        write_at_once: Callable[[Sequence[T]], bool] = lambda _items: False,
+    ) -> None:
         self._write = write
+        self._write_at_once = write_at_once
+        self._refused: _Batch[T] | None = None
+        """What could not be written at once, for the thread."""
         self._lock = _new_lock()
         self._wake = _new_lock()
         self._wake.acquire()
@@ -86,13 +97,42 @@ class GroupCommit(Generic[T]):
 
     def _rouse(self) -> None:
         with self._lock:
-            if not self._is_started:
-                # Not before the first item: gunicorn forks between import and service.
-                self._is_started = True
-                _start_thread(self._run, ())
-            if self._is_idle:
-                self._is_idle = False
-                self._wake.release()
+            if not self._is_idle:
+                # Whoever writes now takes what has gathered by then.
+                return
+            self._is_idle = False
+            batch = self._own_batch()
+        if batch is None:
+            self._wake_thread()
+        elif batch.settle_at_once(self._write_at_once):
+            self._go_on()
+        else:
+            self._refused = batch
+            self._wake_thread()
+
+    def _own_batch(self) -> _Batch[T] | None:
+        """What can be written at once: items of this hub alone, which is not to end."""
+        batch = self._gathering
+        is_own = batch.items and list(batch.waiters) == [gevent.get_hub()]
+        if self._is_closed or not is_own:
+            return None
+        self._gathering = _Batch()
+        return batch
+
+    def _go_on(self) -> None:
+        """After a batch was written at once: other hubs may have something by now."""
+        with self._lock:
+            if not self._gathering.waiters:
+                self._is_idle = True
+                return
+        self._wake_thread()
+
+    def _wake_thread(self) -> None:
+        if not self._is_started:
+            # Not before the first item: gunicorn forks between import and service.
+            self._is_started = True
+            _start_thread(self._run, ())
+        self._wake.release()
 
     def _run(self) -> None:
         while True:
@@ -104,6 +144,9 @@ class GroupCommit(Generic[T]):
 
     def _take(self) -> _Batch[T] | None:
         with self._lock:
+            batch, self._refused = self._refused, None
+            if batch is not None:
+                return batch
             batch = self._gathering
             if not batch.waiters:
                 self._is_idle = True
@@ -143,6 +186,18 @@ class _Batch(Generic[T]):
             for waiter in self.waiters.values():
                 waiter.call()
 
+    def settle_at_once(self, write: Callable[[Sequence[T]], bool]) -> bool:
+        """On the hub of its one waiter; whether the callers have been told."""
+        try:
+            if not write(self.items):
+                return False
+        except Exception as exc:  # noqa: BLE001
+            # As in ``settle``: the hub lives on, too.
+            self.failure = exc
+        for waiter in self.waiters.values():
+            waiter.called()
+        return True
+
     def error(self, place: int) -> Exception | None:
         return self.failure or self.errors.get(place)
 
@@ -159,12 +214,12 @@ class _Waiter:
     def __init__(self, hub: gevent.hub.Hub) -> None:
         self.done = Event()
         self._watcher = hub.loop.async_()
-        self._watcher.start(self._called)
+        self._watcher.start(self.called)
 
     def call(self) -> None:
         self._watcher.send()
 
-    def _called(self) -> None:
+    def called(self) -> None:
         self.done.set()
         self._watcher.stop()
         self._watcher.close()

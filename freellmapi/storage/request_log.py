@@ -9,7 +9,9 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from sqlalchemy import Connection, Row, Select, delete, select
@@ -17,6 +19,7 @@ from sqlalchemy.exc import DBAPIError
 
 from freellmapi.core.clock import Clock
 from freellmapi.storage import bulk
+from freellmapi.storage.at_once import AtOnce
 from freellmapi.storage.counters import SUMMED
 from freellmapi.storage.db import Database, said
 from freellmapi.storage.group_commit import Closed, GroupCommit
@@ -43,7 +46,17 @@ waits as long again for its lock, see ``db.BUSY_TIMEOUT_MS``, if the first tries
 MAX_KEPT = 10_000
 """Rows that are kept in memory, some 20 MB; what comes then is lost."""
 _BATCH = 500
+MOST_AT_ONCE = 50
+"""Rows that are written without a thread of their own, in some 20 us each."""
 _PRUNE_BATCH = 500
+MOST_AT_ONCE = 50
+"""Rows that are written on the hub, at some 20 us each."""
+MOST_AT_ONCE = 50
+"""Rows that are written without a thread of their own, in some 20 us each."""
+SLOW = 0.005
+"""Seconds for which a transaction may hold the hub up before it is let off for a while."""
+_REST = 1_000
+"""How many times as long it is let off: a slow disk takes a thousandth of its time."""
 
 #: The newest row, or the newest that there was if it is deleted by now: no id is given twice.
 _NEWEST = (
@@ -77,8 +90,9 @@ class RequestLog:
     def __init__(self, database: Database, clock: Clock) -> None:
         self._database = database
         self._clock = clock
-        self._group = GroupCommit(self._write)
+        self._group = GroupCommit(self._write, self._write_at_once)
         self._writer: Writer | None = None
+        self._at_once = AtOnce(database, clock)
         self._refused = _refusals(database)
         self._backoff = _BACKOFF if database.is_sqlite else _SERVER_BACKOFF
         self._refusal: Exception = LogWriteError()
@@ -113,10 +127,15 @@ class RequestLog:
         """Tries to write what is kept; returns when that has been done, or refused again."""
         self._group.flush()
 
+    def paused(self) -> AbstractContextManager[None]:
+        """For who writes for a while, off the hub: rows that come meanwhile wait on a thread."""
+        return self._at_once.paused()
+
     def close(self) -> None:
         """Returns when all that was appended is committed or refused."""
         self._group.close()
         self._drop_writer()
+        self._at_once.close()
 
     @property
     def waiting(self) -> int:
@@ -191,6 +210,16 @@ class RequestLog:
                 return gone
             self._clock.sleep(0)
 
+    # This runs on the hub.
+
+    def _write_at_once(self, rows: Sequence[LoggedRequest]) -> bool:
+        if self.is_away or len(rows) > MOST_AT_ONCE:
+            return False
+        if not self._at_once.write(partial(self._transact, rows), self._refused):
+            return False
+        self._before = None
+        return True
+
     # What follows runs on the writer's thread.
 
     def _write(self, rows: Sequence[LoggedRequest]) -> Mapping[int, Exception]:
@@ -237,7 +266,8 @@ class RequestLog:
         give_up = self._clock.monotonic() + PATIENCE
         for wait in (*backoff, None):
             try:
-                self._transact(rows)
+                self._writer = self._writer or Writer(self._database.engine)
+                self._transact(rows, self._writer)
                 return None
             except self._refused as exc:
                 self._drop_writer()
@@ -253,8 +283,7 @@ class RequestLog:
         self._kept.extend(rows[:room])
         self.failures += len(rows[room:])
 
-    def _transact(self, rows: Sequence[LoggedRequest]) -> None:
-        writer = self._writer = self._writer or Writer(self._database.engine)
+    def _transact(self, rows: Sequence[LoggedRequest], writer: Writer) -> None:
         with writer.transaction():
             newest = writer.scalar(_NEWEST)
             missing = self._missing(writer, rows, newest)

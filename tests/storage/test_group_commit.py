@@ -123,3 +123,53 @@ def test_close_waits_for_what_was_added_and_then_refuses(
 
 def test_close_of_one_never_used_returns(group: GroupCommit[int]) -> None:
     group.close()
+
+
+def test_who_writes_at_once_needs_no_thread(journal: Journal) -> None:
+    here: list[list[int]] = []
+
+    def at_once(items: Sequence[int]) -> bool:
+        if 13 in items:
+            raise RuntimeError("neither written nor refused")
+        if min(items) >= 0:
+            here.append(list(items))
+        return min(items) >= 0
+
+    group = GroupCommit(journal.write, at_once)
+    assert group.add(1) is None
+    callers = [gevent.spawn(group.add, n) for n in (2, 3)]
+    gevent.joinall(callers, timeout=TIMEOUT, raise_error=True)
+    assert (here, journal.batches) == ([[1], [2, 3]], [])
+    # What is refused goes to the thread, and what is raised to the callers.
+    assert str(group.add(-4)) == "-4"
+    assert journal.batches == [[-4]]
+    assert isinstance(group.add(13), RuntimeError)
+    assert group.add(5) is None
+    assert here[-1] == [5]
+    group.close()
+    with pytest.raises(Closed):
+        group.add(6)
+
+
+def test_many_threads_may_write_at_once(journal: Journal) -> None:
+    here: list[int] = []
+
+    def at_once(items: Sequence[int]) -> bool:
+        assert inside.acquire(blocking=False)
+        here.extend(items)
+        inside.release()
+        return True
+
+    inside = threading.Lock()
+    group = GroupCommit(journal.write, at_once)
+    threads = [
+        threading.Thread(target=lambda start: [group.add(start + n) for n in range(50)], args=(s,))
+        for s in range(100, 900, 100)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(TIMEOUT)
+    written = sorted([*here, *(item for batch in journal.batches for item in batch)])
+    assert written == [s + n for s in range(100, 900, 100) for n in range(50)]
+    group.close()
