@@ -18,8 +18,8 @@ from freellmapi.dashboard.reading import MOST_KEPT, Finished
 from freellmapi.dashboard.report import Overview
 from freellmapi.providers.catalog import load_catalog
 from freellmapi.storage.db import Database
-from freellmapi.storage.recording import hour_of
 from freellmapi.storage.rollups import DAY, HOUR, Rollups
+from freellmapi.storage.summing import hour_of
 from tests.dashboard.traffic import answered, anything, opened, write
 
 NOW = datetime.fromisoformat("2026-09-21T14:13:20+00:00").timestamp()
