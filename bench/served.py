@@ -22,10 +22,9 @@ import time
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import gevent
-from flask import Flask
 from gunicorn.config import Config
 from gunicorn.glogging import Logger
 
@@ -36,6 +35,9 @@ from freellmapi.app import build_services, create_app
 from freellmapi.log import log_config
 from freellmapi.settings import Settings
 from freellmapi.worker import Worker
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIApplication
 
 STREAMED = b"\r\n0\r\n\r\n"
 WAIT = 3_600
@@ -62,7 +64,7 @@ CASES = {
 }
 
 
-def gateway(folder: Path, port: int) -> tuple[Flask, str]:
+def gateway(folder: Path, port: int) -> tuple[WSGIApplication, str]:
     """The gateway and a token for it; nothing runs in its background."""
     config = folder / "bench.toml"
     config.write_text(configured(port, 1, WAIT))
@@ -76,7 +78,7 @@ def gateway(folder: Path, port: int) -> tuple[Flask, str]:
     return create_app(settings, services), services.tokens.reveal()
 
 
-def worker(app: Flask) -> Any:
+def worker(app: WSGIApplication) -> Any:
     """gunicorn's, as it is after its start by ``deploy/gunicorn.conf.py``."""
     config = Config()
     config.set("worker_class", "freellmapi.worker.Worker")

@@ -1,4 +1,4 @@
-"""The composition root: settings in, ready parts and the Flask application out."""
+"""The composition root: settings in, ready parts and the application out."""
 
 from __future__ import annotations
 
@@ -9,22 +9,17 @@ import uuid
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from pathlib import Path
+from functools import partial
 from random import Random
-from typing import Any
-
-from flask import Flask, Response, g
+from typing import TYPE_CHECKING
 
 from freellmapi import log as logs
-from freellmapi.api import blueprint as api
-from freellmapi.api import cors, errors, health, metrics, openapi
-from freellmapi.api.chat import MAX_BODY
 from freellmapi.api.door import Door
 from freellmapi.background import Background, off_hub
 from freellmapi.core.clock import Clock, SystemClock
 from freellmapi.core.errors import SettingsError
-from freellmapi.dashboard import frame
 from freellmapi.forwarded import Forwarded
+from freellmapi.later_app import LaterApp
 from freellmapi.providers.endpoints import Endpoints
 from freellmapi.providers.images import Images
 from freellmapi.providers.local import LocalModel, LocalSettings
@@ -47,9 +42,8 @@ from freellmapi.router.measurements import Measurements
 from freellmapi.router.preferences import Preferences
 from freellmapi.router.restore import restore
 from freellmapi.router.sticky import Sticky
-from freellmapi.router.views import bp as routes
-from freellmapi.services import EXTENSION, Services
-from freellmapi.settings import Settings, checkout_root
+from freellmapi.services import Services
+from freellmapi.settings import Settings
 from freellmapi.storage.accounts import AccountStore
 from freellmapi.storage.config import ConfigStore
 from freellmapi.storage.db import Database
@@ -62,7 +56,10 @@ from freellmapi.storage.proxies import ProxyStore
 from freellmapi.storage.request_log import RequestLog
 from freellmapi.storage.rollups import Rollups
 from freellmapi.storage.tokens import TokenStore
-from freellmapi.storage.vault import Vault, parse_key, session_key, verify
+from freellmapi.storage.vault import Vault, parse_key, verify
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIApplication
 
 log = logging.getLogger(__name__)
 
@@ -197,63 +194,47 @@ def _counting(
     return _Counting(found.ledger, found.cooldowns, found.sticky, found.cluster)
 
 
-class Application(Flask):
-    """Flask, but for a question that has one answer here."""
-
-    def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
-        # No view or hook is a coroutine; Flask would look at each of ten in each request.
-        return func
-
-
-def create_app(settings: Settings, services: Services | None = None) -> Flask:
-    """The WSGI application. Tests pass ``services`` with parts of their own.
+def create_app(settings: Settings, services: Services | None = None) -> WSGIApplication:
+    """The WSGI application: the door, and Flask once somebody asks for what is behind it.
 
     When it makes the services itself it also starts the background jobs, and stops both
     at exit.
     """
     logs.configure(settings.log_format, settings.log_level)
-    app = Application("freellmapi", static_folder=None)
-    app.config["MAX_CONTENT_LENGTH"] = MAX_BODY
     if services is None:
         services = build_services(settings)
         background = Background(services)
         background.start()
         atexit.register(services.close)
         atexit.register(background.stop)
-        frame.announce(services, settings.url)
-    app.extensions[EXTENSION] = services
-    app.before_request(_name_request(services.new_id))
-    app.after_request(_show_request_id)
-    cors.register(app, settings.cors_origins)
-    app.register_blueprint(api.bp)
-    app.register_blueprint(health.bp)
-    app.register_blueprint(metrics.bp)
-    app.register_blueprint(openapi.bp)
-    app.register_blueprint(routes)
-    errors.register(app)
-    key = session_key(parse_key(settings.encryption_key))
-    frame.register(app, services, asset_folder(), key)
-    app.wsgi_app = Door(app.wsgi_app, services, settings.cors_origins)  # type: ignore[method-assign]
-    if settings.trusted_proxies:
-        app.wsgi_app = Forwarded(app.wsgi_app, settings.trusted_proxies)  # type: ignore[method-assign]
-    return app
+        _announce(services, settings.url)
+    later = LaterApp(partial(_behind_the_door, settings, services), services.off_hub)
+    return in_front(later.ready, settings, services)
 
 
-def asset_folder() -> Path:
-    """Where ``templates/`` and ``static/`` are: in the checkout, or packed into the wheel."""
-    return checkout_root() or Path(__file__).parent / "_assets"
+def in_front(
+    others: Callable[[], WSGIApplication], settings: Settings, services: Services
+) -> WSGIApplication:
+    """The door before ``others``, and before it what finds out who is behind a proxy."""
+    door = Door(others, services, settings.cors_origins)
+    return Forwarded(door, settings.trusted_proxies) if settings.trusted_proxies else door
 
 
-def _name_request(new_id: Callable[[], str]) -> Callable[[], None]:
-    def name_request() -> None:
-        g.request_id = new_id()
+def _behind_the_door(settings: Settings, services: Services) -> WSGIApplication:
+    from freellmapi.web import flask_app
 
-    return name_request
+    return flask_app(settings, services)
 
 
-def _show_request_id(response: Response) -> Response:
-    response.headers["X-Request-Id"] = g.get("request_id", "")
-    return response
+def _announce(parts: Services, url: str) -> None:
+    """Say in the log how the first account is made, while there is none."""
+    if not parts.accounts.any():
+        log.warning(
+            "nobody can log in yet: open %s/setup in a browser on this machine, or from "
+            "elsewhere with the setup code %s",
+            url,
+            parts.accounts.setup_code(),
+        )
 
 
 def _given(settings: Settings, file: ConfigFile, local: LocalModel) -> Given:

@@ -6,9 +6,8 @@ import socket
 from collections.abc import Iterable
 from typing import Any
 
-from werkzeug.exceptions import RequestTimeout
-
 from freellmapi.core.clock import Clock, SystemClock
+from freellmapi.core.errors import GatewayError
 
 BODY_TIME = 120.0
 """Seconds in which a body has to arrive, from the first wait for a piece of it."""
@@ -67,7 +66,9 @@ class Arriving:
         except (TimeoutError, BlockingIOError) as exc:
             # Where a next request would begin is not known any more.
             self._is_late = True
-            raise RequestTimeout from exc
+            raise GatewayError(
+                408, "The request body did not arrive in time.", code="request_timeout"
+            ) from exc
         finally:
             self._sock.settimeout(None)
 

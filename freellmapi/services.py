@@ -7,8 +7,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import cast
 
-from flask import current_app
-
 from freellmapi.core.clock import Clock
 from freellmapi.providers.local import LocalModel
 from freellmapi.providers.outbound import OutboundProxies
@@ -93,4 +91,7 @@ class Services:
 
 def services() -> Services:
     """The parts that belong to the application of this request."""
+    # A server that is asked for nothing but completions never loads Flask.
+    from flask import current_app
+
     return cast(Services, current_app.extensions[EXTENSION])

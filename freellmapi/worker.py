@@ -4,7 +4,6 @@ the application refuses to start with is one sentence, and that clients have the
 
 from __future__ import annotations
 
-import gc
 import logging
 import sys
 from typing import Any
@@ -14,6 +13,7 @@ from gevent.timeout import Timeout
 
 from freellmapi.arrival import BODY_TIME, VANISHED, arriving, notice_the_vanished
 from freellmapi.core.errors import SettingsError
+from freellmapi.lasting import lasting
 from freellmapi.lean_worker import LeanWorker
 
 log = logging.getLogger(__name__)
@@ -41,19 +41,14 @@ class Worker(LeanWorker):
         gevent.get_hub().print_exception = _log_fault
 
     def load_wsgi(self) -> None:
-        # Nothing made at the start is ever garbage: looking for some takes a tenth of the
-        # start, and later holds up all streams for tens of milliseconds at a time.
-        gc.disable()
         try:
-            super().load_wsgi()
-            gc.freeze()
+            with lasting():
+                super().load_wsgi()
         except SettingsError as exc:
             sys.stderr.write(f"freellmapi: {exc}\n")
             # A worker that takes another's place meets what was right before, such as a
             # database that is away for now: a reason to start again, which 2 would not be.
             sys.exit(_REFUSED if self.age <= self.cfg.workers else _BOOT_ERROR)
-        finally:
-            gc.enable()
 
     def init_process(self) -> None:
         notice_the_vanished(self.sockets, self.vanished)

@@ -6,10 +6,10 @@ import socket
 from collections.abc import Iterator
 
 import pytest
-from werkzeug.exceptions import RequestTimeout
 
 from freellmapi.arrival import MOST_REST, Arriving, notice_the_vanished
 from freellmapi.core.clock import SystemClock
+from freellmapi.core.errors import GatewayError
 from tests.fakes.clock import FrozenClock
 
 
@@ -31,7 +31,7 @@ def test_a_body_that_drips_has_its_time_as_a_whole(
         pair[1].sendall(b"x")
         assert connection.recv(10) == b"x"
         clock.advance(50)
-    with pytest.raises(RequestTimeout):
+    with pytest.raises(GatewayError, match="did not arrive in time"):
         connection.recv(10)
     assert connection.recv(10) == b"", "what comes late is no next request"
 
@@ -41,7 +41,7 @@ def test_a_body_of_which_nothing_comes_is_given_up(
 ) -> None:
     connection = Arriving(pair[0], SystemClock(), 0.05)
     connection.begin_body()
-    with pytest.raises(RequestTimeout):
+    with pytest.raises(GatewayError, match="did not arrive in time"):
         connection.recv(10)
 
 

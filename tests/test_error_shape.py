@@ -10,6 +10,7 @@ import openai
 import pytest
 from flask import Flask
 
+from freellmapi.api import models
 from freellmapi.api.chat import MAX_BODY
 from freellmapi.services import Services
 from tests.api.conftest import CONFIG, Build, app, application, build, fake, services
@@ -199,12 +200,17 @@ def test_nothing_configured(build: Build) -> None:
     assert_canonical(raised.value, 503, "no_providers_configured")
 
 
-def test_what_nobody_expected(app: Flask, client: openai.OpenAI) -> None:
-    def breaks() -> str:
+@pytest.mark.parametrize("name", ["list_models", "one_model"])
+def test_what_nobody_expected(
+    name: str, client: openai.OpenAI, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before Flask, and by Flask."""
+
+    def breaks(*_: object) -> None:
         raise RuntimeError("secret detail")
 
-    app.view_functions["api.list_models"] = breaks
+    monkeypatch.setattr(models, name, breaks)
     with pytest.raises(openai.InternalServerError) as raised:
-        client.models.list()
+        client.models.list() if name == "list_models" else client.models.retrieve("auto")
     assert_canonical(raised.value, 500, "internal_error")
     assert "secret detail" not in raised.value.response.text

@@ -11,10 +11,11 @@ import pytest
 from flask.testing import FlaskClient
 from werkzeug.test import create_environ
 
-from freellmapi.app import build_services, create_app
+from freellmapi.app import build_services
 from freellmapi.core.errors import SettingsError
 from freellmapi.forwarded import Forwarded
 from freellmapi.settings import Settings
+from tests.fakes.application import application
 
 NGINX, CDN, CLIENT = "127.0.0.1", "198.51.100.7", "203.0.113.9"
 PROXIES = ("127.0.0.0/8", "::1/128", "198.51.100.0/24")
@@ -136,8 +137,8 @@ def clients(settings: Settings) -> Iterator[tuple[FlaskClient, FlaskClient]]:
     services = build_services(settings)
     trusting = replace(settings, trusted_proxies=(ip_network("127.0.0.1"),))
     yield (
-        create_app(settings, services).test_client(),
-        create_app(trusting, services).test_client(),
+        application(settings, services).test_client(),
+        application(trusting, services).test_client(),
     )
     services.close()
 

@@ -5,17 +5,10 @@ from __future__ import annotations
 import hmac
 from collections.abc import Mapping
 
-from flask import g, request
-
 from freellmapi.core.errors import GatewayError
 from freellmapi.router.record import Caller
-from freellmapi.services import Services, services
+from freellmapi.services import Services
 from freellmapi.storage.tokens import digest
-
-
-def authenticate() -> None:
-    """Set ``g.caller``, or refuse with 401."""
-    g.caller = caller(services(), g.request_id, token_in(request.environ))
 
 
 def caller(parts: Services, request_id: str, token: str) -> Caller:

@@ -5,9 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from flask import Blueprint, Response, g, request
-from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge
-
 from freellmapi.api import render
 from freellmapi.api.departure import Departure
 from freellmapi.api.headers import ratelimit_headers, route_headers
@@ -15,16 +12,18 @@ from freellmapi.api.render import Reply
 from freellmapi.api.schema import chat_request, parse_json
 from freellmapi.core.cancel import Cancellation
 from freellmapi.core.chat import ChatRequest
+from freellmapi.core.errors import GatewayError
 from freellmapi.core.route import Outcome
 from freellmapi.router.entrance import Visit
 from freellmapi.router.record import Caller
-from freellmapi.services import Services, services
+from freellmapi.services import Services
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
 
 MAX_BODY = 25 * 1024 * 1024
 """Bytes that a body may have, and that one of unstated length is taken for."""
+TOO_LARGE = f"The request body is larger than {MAX_BODY // 2**20} MB."
 _OPTIONS = {
     "HTTP_X_SESSION_ID": "X-Session-Id",
     "HTTP_X_MAX_WAIT": "X-Max-Wait",
@@ -33,14 +32,8 @@ _OPTIONS = {
 """Headers that say how a request is to be served, as WSGI names them."""
 
 
-def chat_completions() -> Response:
-    """One answer as Flask gives it. What comes to ``/v1`` is answered by ``door.py`` before."""
-    reply = serve(services(), request.environ, g.caller)
-    return Response(reply.body, headers=reply.headers)
-
-
 def serve(parts: Services, environ: WSGIEnvironment, caller: Caller) -> Reply:
-    """One answer, whole or streamed; else ``GatewayError`` or an ``HTTPException``."""
+    """One answer, whole or streamed; else ``GatewayError``."""
     length = _length(environ)
     visit = parts.entrance.enter(caller.token_id, MAX_BODY if length is None else length)
     try:
@@ -88,13 +81,19 @@ def _length(environ: Mapping[str, str]) -> int | None:
 def _body(environ: WSGIEnvironment, length: int | None) -> bytes:
     """The whole body. Werkzeug's way reads in pieces of 64 KB: a tenth of what 1 MB costs."""
     if length is not None and length > MAX_BODY:
-        raise RequestEntityTooLarge
+        raise _too_large()
     data: bytes = environ["wsgi.input"].read(MAX_BODY + 1 if length is None else length)
     if length is None and len(data) > MAX_BODY:
-        raise RequestEntityTooLarge
+        raise _too_large()
     if length is not None and len(data) < length:
-        raise ClientDisconnected
+        raise GatewayError(
+            400, "The request body ended before its stated length.", code="bad_request"
+        )
     return data
+
+
+def _too_large() -> GatewayError:
+    return GatewayError(413, TOO_LARGE, code="request_entity_too_large")
 
 
 def _reply(chat: ChatRequest, outcome: Outcome, departure: Departure, visit: Visit) -> Reply:
@@ -115,7 +114,3 @@ def _headers(parts: Services, outcome: Outcome) -> list[tuple[str, str]]:
     assert outcome.served_by is not None
     pool = parts.gateway.headroom(outcome.served_by)
     return [*route_headers(outcome), *ratelimit_headers(pool, parts.clock.now())]
-
-
-def register(bp: Blueprint) -> None:
-    bp.add_url_rule("/chat/completions", view_func=chat_completions, methods=["POST"])

@@ -10,14 +10,9 @@ import re
 
 from flask import Flask, Response, request
 
+from freellmapi.api import origin
 from freellmapi.services import services
 
-EVERYONE = "*"
-EXPOSED = (
-    "X-Request-Id, X-Routed-Via, X-Fallback-Attempts, X-Fallback-Trail, Retry-After, "
-    "x-ratelimit-limit-requests, x-ratelimit-remaining-requests, x-ratelimit-reset-requests, "
-    "x-ratelimit-limit-tokens, x-ratelimit-remaining-tokens, x-ratelimit-reset-tokens"
-)
 _REMEMBERED = "7200"
 """Seconds for which a browser need not ask again; some believe no more than that."""
 _HEADERS = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~, -]{1,2000}")
@@ -38,7 +33,7 @@ def register(app: Flask, origins: tuple[str, ...]) -> None:
         if not _is_api():
             return response
         services().gateway.traffic.answered(response.status_code)
-        opened = headers(origins, request.headers.get("Origin"))
+        opened = origin.headers(origins, request.headers.get("Origin"))
         response.headers.extend(opened)
         if request.method == "OPTIONS":
             _tell_more(response)
@@ -50,17 +45,6 @@ def register(app: Flask, origins: tuple[str, ...]) -> None:
 
 def _is_api() -> bool:
     return request.path.startswith("/v1/")
-
-
-def headers(origins: tuple[str, ...], origin: str | None) -> list[tuple[str, str]]:
-    """What an answer of ``/v1`` tells the browser of a page of this origin."""
-    if not origins or (origin is None and origins == (EVERYONE,)):
-        return []
-    told = [] if origins == (EVERYONE,) else [("Vary", "Origin")]
-    if origin and (EVERYONE in origins or origin in origins):
-        told.append(("Access-Control-Allow-Origin", EVERYONE if EVERYONE in origins else origin))
-        told.append(("Access-Control-Expose-Headers", EXPOSED))
-    return told
 
 
 def _tell_more(response: Response) -> None:

@@ -11,6 +11,26 @@ from freellmapi.router.headroom import Headroom
 _UNSAFE = re.compile(r"[^\x20-\x7e]")
 MAX_VALUE = 1_000
 MAX_TRAIL = 12
+_CSP = "; ".join(
+    (
+        "default-src 'self'",
+        "img-src 'self' data: blob:",
+        "object-src 'none'",
+        "base-uri 'none'",
+        "form-action 'self'",
+        "frame-ancestors 'none'",
+    )
+)
+FOR_BROWSERS = {
+    "Content-Security-Policy": _CSP,
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
+    "Referrer-Policy": "same-origin",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Cache-Control": "no-store",
+}
+"""What every answer for a browser carries, where it says nothing else itself."""
 
 
 def safe(value: str) -> str:

@@ -2,40 +2,31 @@
 
 from __future__ import annotations
 
-from flask import Blueprint, Response
-
 from freellmapi import __version__
-from freellmapi.api.render import json_response
+from freellmapi.api.render import Reply, whole
 from freellmapi.router.cluster import TOGETHER, Cluster
-from freellmapi.services import services
+from freellmapi.services import Services
 from freellmapi.storage.db import DatabaseUnavailable
 
-bp = Blueprint("health", __name__)
 
-
-@bp.get("/healthz")
-def healthz() -> Response:
+def healthz(parts: Services) -> Reply:
     """200 while the process answers at all; which program it is, and the form of its database."""
-    return json_response(
-        {"status": "ok", "version": __version__, "schema": services().database.schema}
-    )
+    return whole({"status": "ok", "version": __version__, "schema": parts.database.schema})
 
 
-@bp.get("/readyz")
-def readyz() -> Response:
+def readyz(parts: Services) -> Reply:
     """200 when a request to ``auto`` would find a candidate; else 503 and why."""
-    parts = services()
     try:
         parts.database.check()
     except DatabaseUnavailable as exc:
-        return json_response({"status": "unavailable", "reason": f"database: {exc}"}, 503)
+        return whole({"status": "unavailable", "reason": f"database: {exc}"}, 503)
     told = {} if parts.cluster is None else _together(parts.cluster)
     if parts.request_log.is_away:
         told["log"] = f"not written at the moment; {parts.request_log.kept} rows wait in memory"
     reason = parts.gateway.unavailable(parts.configuration.snapshot.auto)
     if reason is not None:
-        return json_response({"status": "unavailable", "reason": reason, **told}, 503)
-    return json_response({"status": "ready", **told})
+        return whole({"status": "unavailable", "reason": reason, **told}, 503)
+    return whole({"status": "ready", **told})
 
 
 def _together(cluster: Cluster) -> dict[str, str]:

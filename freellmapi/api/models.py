@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from flask import Blueprint, Response
-
-from freellmapi.api.render import json_response
+from freellmapi.api.render import Reply, whole
 from freellmapi.core.catalog import Model
 from freellmapi.core.errors import GatewayError
 from freellmapi.router.gateway import Gateway
 from freellmapi.router.resolve import AUTO
 from freellmapi.router.settings import STRATEGIES
-from freellmapi.services import services
+from freellmapi.services import Services
 
 OWNER = "freellmapi"
 CREATED = 1_767_225_600
@@ -34,13 +32,13 @@ _PARAMETERS = (
 _TOOL_PARAMETERS = ("tools", "tool_choice", "parallel_tool_calls")
 
 
-def list_models() -> Response:
+def list_models(parts: Services) -> Reply:
     """``auto`` first, then families, then each model under its provider's name."""
-    return json_response({"object": "list", "data": list(_entries(services().gateway))})
+    return whole({"object": "list", "data": list(_entries(parts.gateway))})
 
 
-def one_model(name: str) -> Response:
-    gateway = services().gateway
+def one_model(parts: Services, name: str) -> Reply:
+    gateway = parts.gateway
     members = _members(name, gateway)
     if not members:
         raise GatewayError(
@@ -49,12 +47,7 @@ def one_model(name: str) -> Response:
             code="model_not_found",
             param="model",
         )
-    return json_response(_entry(name, members, gateway))
-
-
-def register(bp: Blueprint) -> None:
-    bp.add_url_rule("/models", view_func=list_models, methods=["GET"])
-    bp.add_url_rule("/models/<path:name>", view_func=one_model, methods=["GET"])
+    return whole(_entry(name, members, gateway))
 
 
 def _entries(gateway: Gateway) -> Iterator[dict[str, Any]]:

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from http import HTTPStatus
 
 import orjson
-from flask import Response
 
 from freellmapi.api.headers import safe
 from freellmapi.core.chat import Chunk
 from freellmapi.core.errors import ErrorKind, GatewayError, UpstreamError
 from freellmapi.core.route import TokenStream
 
+log = logging.getLogger(__name__)
+
 PING = b": ping\n\n"
 DONE = b"data: [DONE]\n\n"
+_LINES = {each.value: f"{each.value} {each.phrase}" for each in HTTPStatus}
 
 
 class EventStream:
@@ -75,10 +79,16 @@ def _error_event(error: UpstreamError) -> bytes:
 
 @dataclass(slots=True)
 class Reply:
-    """A good answer, for any WSGI server; the body is closed by who gives it."""
+    """An answer for any WSGI server; the body is closed by who gives it."""
 
     headers: list[tuple[str, str]]
     body: Iterable[bytes]
+    status: int = 200
+
+    @property
+    def line(self) -> str:
+        """The status with its words."""
+        return _LINES.get(self.status) or f"{self.status} Unknown"
 
 
 def streamed(body: EventStream) -> Reply:
@@ -91,20 +101,27 @@ def streamed(body: EventStream) -> Reply:
     return Reply(headers, body)
 
 
-def whole(value: object) -> Reply:
+def whole(value: object, status: int = 200) -> Reply:
     data = orjson.dumps(value)
     headers = [("Content-Type", "application/json"), ("Content-Length", str(len(data)))]
-    return Reply(headers, [data])
+    return Reply(headers, [data], status)
 
 
-def json_response(value: object, status: int = 200) -> Response:
-    return Response(orjson.dumps(value), status, mimetype="application/json")
-
-
-def error_response(error: GatewayError) -> Response:
+def refusal(error: GatewayError) -> Reply:
     """The one error shape, with ``Retry-After`` when a time is known."""
-    response = json_response(error.body(), error.status)
+    reply = whole(error.body(), error.status)
     if error.retry_after is not None and error.status in (429, 503):
         # Whole seconds, rounded up: a client that comes back then must find room.
-        response.headers["Retry-After"] = str(max(1, -int(-error.retry_after // 1)))
-    return response
+        reply.headers.append(("Retry-After", str(max(1, -int(-error.retry_after // 1)))))
+    return reply
+
+
+def unexpected(error: Exception, request_id: str) -> GatewayError:
+    """The outermost edge: whatever nobody expected is logged and answered, never shown."""
+    log.error("request=%s failed unexpectedly", request_id, exc_info=error)
+    return GatewayError(
+        500,
+        "Something unexpected happened here. The log has it under this X-Request-Id.",
+        code="internal_error",
+        type="api_error",
+    )

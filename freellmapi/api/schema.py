@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
-from werkzeug.datastructures import Headers
 
 from freellmapi.api.depth import (
     FEW,
@@ -22,6 +21,9 @@ from freellmapi.api.tools import tool_choice_of, tools_of
 from freellmapi.core.chat import ChatRequest, Need
 from freellmapi.core.errors import GatewayError
 from freellmapi.core.estimate import prompt_tokens
+
+if TYPE_CHECKING:
+    from werkzeug.datastructures import Headers
 
 MAX_STOPS = 4
 MAX_WAIT = 600

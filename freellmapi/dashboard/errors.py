@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
+
 from flask import Flask, jsonify, render_template, request
 from flask.typing import ResponseReturnValue
 from flask_wtf.csrf import CSRFError, generate_csrf
 from werkzeug.exceptions import HTTPException
 
 from freellmapi.api import errors as api_errors
+from freellmapi.api.responses import error_response
 from freellmapi.core.errors import GatewayError
 from freellmapi.dashboard.guard import wants_json
 
@@ -17,6 +20,7 @@ _STALE = "This page was open for too long. Load it again and repeat the last ste
 def register(app: Flask) -> None:
     """After ``api.errors``, whose handlers these stand in front of."""
     app.register_error_handler(CSRFError, stale_page)
+    app.register_error_handler(GatewayError, gateway_error)
     app.register_error_handler(HTTPException, http_error)
     app.register_error_handler(Exception, internal_error)
 
@@ -27,6 +31,13 @@ def stale_page(_error: CSRFError) -> ResponseReturnValue:
         error = GatewayError(400, _STALE, code="csrf_failed")
         return jsonify(**error.body(), csrf_token=generate_csrf()), 400
     return _page(400, "That form is out of date", _STALE)
+
+
+def gateway_error(error: GatewayError) -> ResponseReturnValue:
+    """A page asked for by a person meets few: that its form took too long to arrive."""
+    if not _is_for_people():
+        return error_response(error)
+    return _page(error.status, HTTPStatus(error.status).phrase, error.message)
 
 
 def http_error(error: HTTPException) -> ResponseReturnValue:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from pathlib import Path
 from typing import Any, cast
 
@@ -17,8 +16,6 @@ from freellmapi.dashboard.pages import PAGES, TABS
 from freellmapi.dashboard.parts import EXTENSION, Parts
 from freellmapi.router.quota import Today
 from freellmapi.services import Services, services
-
-log = logging.getLogger(__name__)
 
 THEMES = ("light", "dark")
 
@@ -40,17 +37,6 @@ def register(app: Flask, parts: Services, folder: Path, key: bytes) -> None:
     for bp in (auth.bp, palette.bp, assets.blueprint(files, parts.off_hub), *PAGES):
         app.register_blueprint(bp)
     errors.register(app)
-
-
-def announce(parts: Services, url: str) -> None:
-    """Say in the log how the first account is made, while there is none."""
-    if not parts.accounts.any():
-        log.warning(
-            "nobody can log in yet: open %s/setup in a browser on this machine, or from "
-            "elsewhere with the setup code %s",
-            url,
-            parts.accounts.setup_code(),
-        )
 
 
 def _left_today() -> Today:

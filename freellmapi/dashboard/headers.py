@@ -6,26 +6,9 @@ import gzip
 
 from flask import Flask, Response, request
 
+from freellmapi.api.headers import FOR_BROWSERS
 from freellmapi.services import services
 
-_CSP = "; ".join(
-    (
-        "default-src 'self'",
-        "img-src 'self' data: blob:",
-        "object-src 'none'",
-        "base-uri 'none'",
-        "form-action 'self'",
-        "frame-ancestors 'none'",
-    )
-)
-_SECURITY = {
-    "Content-Security-Policy": _CSP,
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
-    "Referrer-Policy": "same-origin",
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
-}
 _SMALLEST = 1_000
 _LARGE = 50_000
 """Bytes from which compression takes about a millisecond, and is done off the hub."""
@@ -43,9 +26,8 @@ def finish(response: Response) -> Response:
     is_page = request.path == "/v1/docs"
     if not is_page and (request.path == "/v1" or request.path.startswith("/v1/")):
         return response
-    for name, value in _SECURITY.items():
+    for name, value in FOR_BROWSERS.items():
         response.headers.setdefault(name, value)
-    response.headers.setdefault("Cache-Control", "no-store")
     return _compressed(response)
 
 

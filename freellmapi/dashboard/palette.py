@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flask import Blueprint, Response, url_for
 
-from freellmapi.api.render import json_response
+from freellmapi.api.responses import json_response
 from freellmapi.services import services
 from freellmapi.storage.backup import can_be_copied
 

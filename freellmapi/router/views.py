@@ -9,7 +9,7 @@ from typing import Any
 
 from flask import Blueprint, Response, g, request
 
-from freellmapi.api.render import json_response
+from freellmapi.api.responses import json_response
 from freellmapi.api.schema import chat_request, parse_json
 from freellmapi.core.errors import GatewayError
 from freellmapi.router.happened import happened

@@ -9,10 +9,11 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from freellmapi.app import build_services, create_app
+from freellmapi.app import build_services
 from freellmapi.core.clock import SystemClock
 from freellmapi.services import Services
 from freellmapi.settings import Settings
+from tests.fakes import application as in_process
 from tests.fakes import postgres
 from tests.fakes.provider import FakeProvider
 
@@ -86,4 +87,4 @@ def client(app: Flask, services: Services) -> FlaskClient:
 
 def application(services: Services) -> Flask:
     settings = Settings.from_env({"ENCRYPTION_KEY": "ab" * 32, "FREELLMAPI_LOG_LEVEL": "WARNING"})
-    return create_app(settings, services)
+    return in_process.application(settings, services)

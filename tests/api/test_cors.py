@@ -6,9 +6,9 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from freellmapi.app import create_app
 from freellmapi.services import Services
 from freellmapi.settings import Settings
+from tests.fakes.application import application
 
 PAGE = "https://chat.example"
 ASKS = {
@@ -20,7 +20,7 @@ HI = {"model": "lab/alpha", "messages": [{"role": "user", "content": "hi"}]}
 
 
 def opened_to(origins: str, services: Services) -> FlaskClient:
-    app = create_app(
+    app = application(
         Settings.from_env({"ENCRYPTION_KEY": "ab" * 32, "CORS_ORIGINS": origins}), services
     )
     client = app.test_client()

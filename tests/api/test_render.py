@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from freellmapi.api.render import DONE, PING, EventStream, error_response
+from freellmapi.api.render import DONE, PING, EventStream, refusal
 from freellmapi.core.chat import Chunk
 from freellmapi.core.errors import ErrorKind, GatewayError, UpstreamError
 
@@ -105,9 +105,9 @@ def test_it_stays_ended() -> None:
 def test_a_wait_is_stated_in_whole_seconds_rounded_up(
     status: int, wait: float | None, header: str | None
 ) -> None:
-    response = error_response(GatewayError(status, "no", retry_after=wait))
-    assert response.status_code == status
-    assert response.headers.get("Retry-After") == header
-    assert response.get_json() == {
+    reply = refusal(GatewayError(status, "no", retry_after=wait))
+    assert reply.status == status
+    assert dict(reply.headers).get("Retry-After") == header
+    assert json.loads(b"".join(reply.body)) == {
         "error": {"message": "no", "type": "invalid_request_error", "param": None, "code": None}
     }

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from werkzeug.serving import make_server
 
-from freellmapi.app import build_services, create_app
+from freellmapi.app import build_services
 from freellmapi.cli.explain import as_json
 from freellmapi.cli.explained import explained_text, happened_text
 from freellmapi.core.errors import ErrorKind
@@ -30,6 +30,7 @@ from freellmapi.settings import Settings
 from freellmapi.storage.logged import LoggedRequest
 from tests.cli.conftest import Run
 from tests.fakes import postgres
+from tests.fakes.application import application
 from tests.fakes.clock import FrozenClock
 from tests.router.conftest import Lab, chat, failed, model, provider, snapshot
 
@@ -223,7 +224,7 @@ def test_when_nobody_can_be_asked_the_time_is_told() -> None:
 def server(environ: dict[str, str]) -> Iterator[Services]:
     """A server over the same database, which the commands find."""
     services = build_services(Settings.from_env(environ))
-    app = create_app(Settings.from_env(environ), services)
+    app = application(Settings.from_env(environ), services)
     httpd = make_server("127.0.0.1", 0, app, threaded=False)
     environ["PORT"] = str(httpd.server_port)
     thread = threading.Thread(target=httpd.serve_forever)

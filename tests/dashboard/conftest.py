@@ -12,10 +12,11 @@ from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from freellmapi.app import build_services, create_app
+from freellmapi.app import build_services
 from freellmapi.services import Services
 from freellmapi.settings import Settings
 from tests.fakes import postgres
+from tests.fakes.application import application
 from tests.fakes.clock import FrozenClock
 
 NAME, PASSWORD = "ada", "correct horse"
@@ -110,7 +111,7 @@ def services(settings: Settings, clock: FrozenClock) -> Iterator[Services]:
 
 @pytest.fixture
 def app(settings: Settings, services: Services) -> Flask:
-    return create_app(settings, services)
+    return application(settings, services)
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from flask import Flask
 
-from freellmapi.app import asset_folder
 from freellmapi.dashboard.assets import Assets, _type
+from freellmapi.web import asset_folder
 from tests.dashboard.conftest import Visitor
 
 GZIP = {"Accept-Encoding": "gzip"}

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from freellmapi.app import asset_folder
 from freellmapi.dashboard import filters
 from freellmapi.providers.catalog import load_catalog
+from freellmapi.web import asset_folder
 
 TOKENS = [0, 12, 999, 999.6, 1_000, 1_204, 12_345, 99_960, 123_456, 999_499, 1e6, 3_120_000, 2e9]
 DURATIONS = [0, 0.0004, 0.412, 0.9994, 0.9996, 1.34, 9.94, 9.96, 14, 59.4, 59.6, 61, 3_600, 11_520]

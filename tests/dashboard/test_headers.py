@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from freellmapi.app import asset_folder
+from freellmapi.web import asset_folder
 from tests.dashboard.conftest import Visitor
 
 PATHS = ("/login", "/keys", "/nowhere", "/api/quota", "/static/css/base.css", "/healthz")

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from flask import Flask, before_render_template
 
-from freellmapi.app import create_app
 from freellmapi.services import Services
 from freellmapi.settings import Settings
 from tests.dashboard.conftest import Visitor
+from tests.fakes.application import application
 
 
 class Elsewhere:
@@ -42,7 +42,7 @@ def elsewhere() -> Elsewhere:
 
 @pytest.fixture
 def app(settings: Settings, services: Services, elsewhere: Elsewhere) -> Flask:
-    return create_app(settings, replace(services, off_hub=elsewhere))
+    return application(settings, replace(services, off_hub=elsewhere))
 
 
 @pytest.fixture

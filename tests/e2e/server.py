@@ -59,6 +59,8 @@ class Server:
             **redis_server.environ(),
             **environ,
         }
+        self.app: tuple[str, ...] = ()
+        """Served in place of its own."""
         self.process: subprocess.Popen[bytes] | None = None
         self.token = ""
 
@@ -84,7 +86,7 @@ class Server:
         """The process, not waited for."""
         with self.log_file.open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, *GUNICORN, str(self.gunicorn)],
+                [sys.executable, *GUNICORN, str(self.gunicorn), *self.app],
                 env=self.environ,
                 cwd=self.folder,
                 stdout=log,

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from flask import Blueprint, Response, current_app, request
 from flask.typing import ResponseReturnValue
 
-from freellmapi.api.render import json_response
+from freellmapi.api.responses import json_response
 from freellmapi.dashboard.pages.analytics_asked import ZONE_COOKIE, Asked
 from freellmapi.dashboard.pages.analytics_page import (
     AnalyticsPage,

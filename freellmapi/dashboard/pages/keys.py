@@ -17,7 +17,7 @@ from flask import (
 )
 from flask.typing import ResponseReturnValue
 
-from freellmapi.api.render import json_response
+from freellmapi.api.responses import json_response
 from freellmapi.core.errors import GatewayError
 from freellmapi.dashboard import guard
 from freellmapi.dashboard.in_force import in_force

@@ -10,7 +10,7 @@ from typing import Any
 from flask import flash, redirect, request, url_for
 from flask.typing import ResponseReturnValue
 
-from freellmapi.api.render import json_response
+from freellmapi.api.responses import json_response
 from freellmapi.api.schema import parse_json
 from freellmapi.core.errors import GatewayError
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from flask import Blueprint, Response, g, request
 from flask.typing import ResponseReturnValue
 
-from freellmapi.api.chat import chat_completions
+from freellmapi.api.blueprint import chat_completions
 from freellmapi.core.catalog import Model
 from freellmapi.dashboard import guard
 from freellmapi.dashboard.rendering import rendered

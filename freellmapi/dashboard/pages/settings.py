@@ -20,7 +20,7 @@ from flask import (
 )
 from flask.typing import ResponseReturnValue
 
-from freellmapi.api.render import json_response
+from freellmapi.api.responses import json_response
 from freellmapi.api.schema import parse_json
 from freellmapi.core.errors import GatewayError
 from freellmapi.dashboard import guard
