@@ -58,7 +58,7 @@ class Gate(str, Enum):
     HEADROOM = "headroom"
 
 
-@dataclass(frozen=True, slots=True)
+@fleeting(frozen=True, slots=True)
 class Skipped:
     """A candidate left out: at which gate, why, and until when.
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from freellmapi.core.catalog import Model
+from freellmapi.core.fleeting import fleeting
 from freellmapi.core.route import Skipped
 from freellmapi.router.filters import Narrowest
 
@@ -20,7 +21,7 @@ Size = tuple[int, int | None]
 """Of a request: tokens of its prompt, and the most that it asks for."""
 
 
-@dataclass(frozen=True, slots=True)
+@fleeting(frozen=True, slots=True)
 class Shut:
     """A model that nobody can be asked for, as it was found at ``since``."""
 
