@@ -52,6 +52,7 @@ PAGES = (
     Page("/analytics?range=90d&by=key"),
     Page("/analytics?range=90d&by=client"),
     Page("/settings"),
+    Page("/account"),
 )
 
 

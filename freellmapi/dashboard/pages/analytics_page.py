@@ -30,12 +30,7 @@ _STATES = {
     "invalid": ("key_rejected", "model_forbidden", "model_gone"),
     "off": (ErrorKind.HEDGED_OUT.value, ErrorKind.CLIENT_GONE.value),
 }
-RANGES = {
-    Range.DAY: "24 hours",
-    Range.WEEK: "7 days",
-    Range.MONTH: "30 days",
-    Range.QUARTER: "90 days",
-}
+RANGES = {over: f"{over.days} days" for over in Range} | {Range.DAY: "24 hours"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +76,21 @@ class AnalyticsPage:
     @property
     def kinds(self) -> tuple[By, ...]:
         return tuple(By)
+
+    @property
+    def providers(self) -> list[tuple[str, str]]:
+        """What requests can be filtered by, value and text; so do ``models`` and ``clients``."""
+        return [(line.id, line.name) for line in self.overview.providers if line.id]
+
+    @property
+    def models(self) -> list[tuple[str, str]]:
+        # Several providers may have a model of one name.
+        names = dict.fromkeys(at.name for at in self.overview.models[:MOST_LINES] if at.id)
+        return [(name, name) for name in names]
+
+    @property
+    def clients(self) -> list[tuple[str, str]]:
+        return [(line.id or "0", line.name) for line in self.overview.clients[:MOST_LINES]]
 
     def when(self, at: float) -> str:
         """On the viewer's clock; the day too, unless it is today."""
