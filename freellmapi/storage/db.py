@@ -5,11 +5,13 @@ connections. SQLite by default, else PostgreSQL.
 from __future__ import annotations
 
 import os
+import sqlite3
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from functools import partial
 from pathlib import Path
+from types import NoneType
 from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, text
@@ -228,6 +230,10 @@ def _engine(url: URL, is_sqlite: bool, sync: str) -> Engine:
             f"DATABASE_URL asks for '{url.drivername}', but the package '{exc.name}' is not "
             "installed; run: pip install 'freellmapi[postgres]'."
         ) from exc
+    # The driver looks for how to adapt these with each value, and puts it into words that there
+    # is no way: 2,000 instructions each, nine times for a row of the log.
+    sqlite3.register_adapter(bool, int)
+    sqlite3.register_adapter(NoneType, lambda none: none)
     event.listen(engine, "connect", partial(_configure, sync))
     event.listen(engine, "begin", _begin)
     return engine
