@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from math import inf
 
 from freellmapi.core.clock import Clock
-from freellmapi.storage.db import Database, said
+from freellmapi.storage.db import LOCKED, Database, said
 from freellmapi.storage.writer import Writer
 
 SLOW = 0.005
@@ -22,7 +22,6 @@ REST = 1_000
 """How many times as long that while is: a slow disk takes a thousandth of the hub's time."""
 _NORMAL = 1
 """SQLite's word for waiting for the disk only now and then, not with each commit."""
-_LOCKED = "database is locked"
 
 
 class AtOnce:
@@ -50,7 +49,7 @@ class AtOnce:
             return writer is not None
         except refused as exc:
             # Whoever tries again knows what to make of it, and says so.
-            if said(exc) != _LOCKED:
+            if said(exc) != LOCKED:
                 self.close()
             return False
         finally:

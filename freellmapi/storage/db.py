@@ -26,11 +26,14 @@ from sqlalchemy.exc import (
 )
 from sqlalchemy.pool import NullPool
 
+from freellmapi.core.clock import SystemClock
 from freellmapi.core.errors import SettingsError
 from freellmapi.storage import before, migrations, postgres
 
 BUSY_TIMEOUT_MS = 5_000
 
+LOCKED = "database is locked"
+"""What SQLite says of another writer."""
 _MOST_PAGES = 16_000
 """Pages of the write-ahead log (64 MB) at which any connection copies them into the database.
 A server does so long before, see ``checkpoint.py``."""
@@ -242,11 +245,25 @@ def _engine(url: URL, is_sqlite: bool, sync: str) -> Engine:
 def _configure(sync: str, connection: Any, _record: object) -> None:
     cursor = connection.cursor()
     cursor.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
-    cursor.execute("PRAGMA journal_mode = WAL")
+    _log_writes_ahead(cursor)
     cursor.execute(f"PRAGMA synchronous = {sync}")
     cursor.execute(f"PRAGMA wal_autocheckpoint = {_MOST_PAGES}")
     cursor.execute("PRAGMA foreign_keys = ON")
     cursor.close()
+
+
+def _log_writes_ahead(cursor: Any) -> None:
+    """Of two processes that change a new file to it at once, one is refused without waiting."""
+    clock = SystemClock()
+    give_up = clock.monotonic() + BUSY_TIMEOUT_MS / 1000
+    while True:
+        try:
+            cursor.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError as exc:
+            if str(exc) != LOCKED or clock.monotonic() >= give_up:
+                raise
+            clock.sleep(0.02)
 
 
 def _begin(connection: Connection) -> None:

@@ -112,7 +112,10 @@ def house(tmp_path: Path) -> Iterator[House]:
     with FakeProvider() as wild, FakeProvider() as good:
         good.default = says("hello")
         text = config({"wild": wild.base_url, "good": good.base_url}, **TIMES)
-        with Server(tmp_path, text) as server:
+        server = Server(tmp_path, text)
+        # Loading it holds the loop up once, which is no matter of the providers.
+        server.app = ("tests.e2e.whole_app:app",)
+        with server:
             before_others(server)
             yield House(wild, server)
 

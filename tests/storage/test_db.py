@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import sqlite3
 from collections.abc import Callable
+from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
 import pytest
@@ -127,3 +129,20 @@ def test_a_commit_waits_for_the_disk_when_it_is_to(
     with database.connect() as connection:
         assert connection.execute(text("PRAGMA synchronous")).scalar() == expected
     database.close()
+
+
+def _open(url: str, gate: Barrier) -> None:
+    gate.wait(20)
+    Database.open(url).close()
+
+
+def test_two_processes_may_open_a_new_file_at_once(tmp_path: Path) -> None:
+    fork = multiprocessing.get_context("fork")
+    for n in range(20):
+        url, gate = f"sqlite:///{tmp_path}/{n}.db", fork.Barrier(2)
+        opening = [fork.Process(target=_open, args=(url, gate)) for _ in range(2)]
+        for process in opening:
+            process.start()
+        for process in opening:
+            process.join(20)
+        assert [process.exitcode for process in opening] == [0, 0]
