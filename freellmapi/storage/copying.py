@@ -86,12 +86,7 @@ def _copy(old: Connection, new: Connection, table: Table) -> int:
 def _batches(old: Connection, table: Table) -> Iterator[list[dict[str, Any]]]:
     rows = old.execution_options(stream_results=True, yield_per=BATCH).execute(select(table))
     for batch in rows.mappings().partitions():
-        yield [{name: _storable(value) for name, value in row.items()} for row in batch]
-
-
-def _storable(value: Any) -> Any:
-    """Text without the one character that PostgreSQL cannot keep."""
-    return value.replace("\0", "�") if isinstance(value, str) else value
+        yield [dict(row) for row in batch]
 
 
 def _count(connection: Connection, table: Table) -> int:

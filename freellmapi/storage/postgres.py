@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import logging
 from collections import deque
+from collections.abc import Callable
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine
+from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import URL
 from sqlalchemy.pool import ConnectionPoolEntry, Pool
 
@@ -80,7 +81,7 @@ def engine(url: URL) -> Engine:
         "options": f"-c lock_timeout={_LOCK}s -c statement_timeout={_STATEMENT}s "
         f"-c idle_in_transaction_session_timeout={_STALLED}s",
     }
-    return create_engine(
+    made = create_engine(
         url.set(drivername=DRIVER),
         poolclass=IdlePool,
         hide_parameters=True,
@@ -88,6 +89,19 @@ def engine(url: URL) -> Engine:
         # What the URL itself says comes first.
         connect_args={name: value for name, value in ours.items() if name not in url.query},
     )
+    event.listen(made, "connect", _store_all_text())
+    return made
+
+
+def _store_all_text() -> Callable[[Any, object], None]:
+    """For each connection: the one character that PostgreSQL cannot keep becomes another."""
+    from psycopg.types.string import StrDumperUnknown
+
+    class AnyText(StrDumperUnknown):
+        def dump(self, obj: str) -> Any:
+            return super().dump(obj.replace("\0", "\N{REPLACEMENT CHARACTER}"))
+
+    return lambda connection, _record: connection.adapters.register_dumper(str, AnyText)
 
 
 def begin_alone(connection: Connection, *, patient: bool) -> None:

@@ -226,6 +226,7 @@ def test_a_reload_takes_nothing_that_cannot_work(server: Server, fake: FakeProvi
     # A connection that the old worker closes as its client asks is for the client to ask again.
     process.send_signal(signal.SIGHUP)
     server.until(lambda: worker_of(server) not in ("", worker), "another worker is there")
+    server.until(lambda: not Path(f"/proc/{worker}").exists(), "the old one is gone")
     server.until(lambda: server.get("/readyz").status_code == 200, "it is ready")
     with traffic(server):
         pass

@@ -144,3 +144,14 @@ def test_a_key_is_found_by_its_secret_and_provider(keys: KeyStore) -> None:
     assert keys.find("groq", "gsk_one") == added
     assert keys.find("groq", "gsk_two") is None
     assert keys.find("mistral", "gsk_one") is None
+
+
+def test_any_text_may_be_a_label(keys: KeyStore) -> None:
+    added = keys.add("groq", SECRET, "a\0b\x1f\ufffeÄ😀")
+    stored = keys.get(added.id)
+    assert stored is not None
+    # PostgreSQL keeps all but the first of these.
+    assert (
+        stored.label.replace("\0", "\N{REPLACEMENT CHARACTER}")
+        == "a\N{REPLACEMENT CHARACTER}b\x1f\ufffeÄ😀"
+    )

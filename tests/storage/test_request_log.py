@@ -52,6 +52,13 @@ def test_a_row_comes_back_as_it_was_appended(requests: RequestLog, logged: Logge
     assert requests.find("req_2") is None
 
 
+def test_any_model_that_was_asked_for_is_logged(requests: RequestLog) -> None:
+    requests.append(replace(ROW, model="a\0b"))
+    (found,) = requests.recent(10)
+    assert found.model in ("a\0b", "a\N{REPLACEMENT CHARACTER}b")
+    assert requests.failures == 0
+
+
 def test_a_row_is_committed_when_append_returns(requests: RequestLog, url: str) -> None:
     requests.append(ROW)
     other = Database.open(url)
