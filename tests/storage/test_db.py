@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Callable
-from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
 import pytest
@@ -15,6 +15,8 @@ from sqlalchemy.exc import IntegrityError
 
 from freellmapi.core.errors import SettingsError
 from freellmapi.storage.db import Database, DatabaseUnavailable
+
+ROOT = Path(__file__).parents[2]
 
 
 def test_makes_the_folder_and_the_file(sqlite_url: str, tmp_path: Path) -> None:
@@ -131,18 +133,29 @@ def test_a_commit_waits_for_the_disk_when_it_is_to(
     database.close()
 
 
-def _open(url: str, gate: Barrier) -> None:
+# On its own, as a process that has threads must not fork. Each round is two processes.
+STARTS = """
+import multiprocessing
+import sys
+from freellmapi.storage.db import Database
+
+def opened(url, gate):
     gate.wait(20)
     Database.open(url).close()
 
+fork = multiprocessing.get_context("fork")
+for n in range(20):
+    url, gate = f"sqlite:///{sys.argv[1]}/{n}.db", fork.Barrier(2)
+    opening = [fork.Process(target=opened, args=(url, gate)) for _ in range(2)]
+    for process in opening:
+        process.start()
+    for process in opening:
+        process.join(20)
+        assert process.exitcode == 0
+"""
+
 
 def test_two_processes_may_open_a_new_file_at_once(tmp_path: Path) -> None:
-    fork = multiprocessing.get_context("fork")
-    for n in range(20):
-        url, gate = f"sqlite:///{tmp_path}/{n}.db", fork.Barrier(2)
-        opening = [fork.Process(target=_open, args=(url, gate)) for _ in range(2)]
-        for process in opening:
-            process.start()
-        for process in opening:
-            process.join(20)
-        assert [process.exitcode for process in opening] == [0, 0]
+    command = [sys.executable, "-W", "error", "-c", STARTS, str(tmp_path)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stderr) == (0, "")
