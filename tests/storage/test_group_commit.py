@@ -83,7 +83,8 @@ def test_a_write_that_raises_fails_its_batch_and_not_the_next(group: GroupCommit
     assert group.add(667) is None
 
 
-def test_plain_threads_share_it_too(group: GroupCommit[int], journal: Journal) -> None:
+def from_threads(group: GroupCommit[int]) -> list[int]:
+    """Adds from eight threads at once; what they have added, in order."""
     threads = [
         threading.Thread(target=lambda start: [group.add(start + n) for n in range(50)], args=(s,))
         for s in range(100, 900, 100)
@@ -92,8 +93,13 @@ def test_plain_threads_share_it_too(group: GroupCommit[int], journal: Journal) -
         thread.start()
     for thread in threads:
         thread.join(TIMEOUT)
+    return [s + n for s in range(100, 900, 100) for n in range(50)]
+
+
+def test_plain_threads_share_it_too(group: GroupCommit[int], journal: Journal) -> None:
+    added = from_threads(group)
     written = sorted(item for batch in journal.batches for item in batch)
-    assert written == [s + n for s in range(100, 900, 100) for n in range(50)]
+    assert written == added
 
 
 def test_a_caller_that_is_killed_leaves_the_others_be(
@@ -162,14 +168,7 @@ def test_many_threads_may_write_at_once(journal: Journal) -> None:
 
     inside = threading.Lock()
     group = GroupCommit(journal.write, at_once)
-    threads = [
-        threading.Thread(target=lambda start: [group.add(start + n) for n in range(50)], args=(s,))
-        for s in range(100, 900, 100)
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(TIMEOUT)
+    added = from_threads(group)
     written = sorted([*here, *(item for batch in journal.batches for item in batch)])
-    assert written == [s + n for s in range(100, 900, 100) for n in range(50)]
+    assert written == added
     group.close()
