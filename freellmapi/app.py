@@ -8,7 +8,7 @@ import os
 import uuid
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from random import Random
 from typing import TYPE_CHECKING
@@ -18,6 +18,7 @@ from freellmapi.api.door import Door
 from freellmapi.background import Background, off_hub
 from freellmapi.core.clock import Clock, SystemClock
 from freellmapi.core.errors import SettingsError
+from freellmapi.core.values import dataclass
 from freellmapi.forwarded import Forwarded
 from freellmapi.later_app import LaterApp
 from freellmapi.providers.endpoints import Endpoints

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import cast
 
 from freellmapi.core.clock import Clock
+from freellmapi.core.values import dataclass
 from freellmapi.providers.local import LocalModel
 from freellmapi.providers.outbound import OutboundProxies
 from freellmapi.providers.transport import Transport

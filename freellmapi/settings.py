@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_network
 from pathlib import Path
 from types import MappingProxyType
@@ -13,6 +13,7 @@ from types import MappingProxyType
 from dotenv import dotenv_values
 
 from freellmapi.core.errors import SettingsError
+from freellmapi.core.values import dataclass
 from freellmapi.providers.guard import check_base_url
 from freellmapi.providers.proxy_url import EXAMPLE, check_proxy
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from freellmapi.core.clock import Clock
+from freellmapi.core.values import dataclass
 from freellmapi.router.cooldowns import Cooldowns
 from freellmapi.router.ledger import Ledger
 from freellmapi.router.noticeboard import Noticeboard

@@ -7,8 +7,8 @@ request, a client, a key, or a model that a client named.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
+from freellmapi.core.values import dataclass
 from freellmapi.router.traffic import DURATIONS, FIRST_TOKENS
 from freellmapi.router.watchdog import LAGS
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from http import HTTPStatus
 
 import orjson
@@ -13,6 +12,7 @@ from freellmapi.api.headers import safe
 from freellmapi.core.chat import Chunk
 from freellmapi.core.errors import ErrorKind, GatewayError, UpstreamError
 from freellmapi.core.route import TokenStream
+from freellmapi.core.values import dataclass
 
 log = logging.getLogger(__name__)
 

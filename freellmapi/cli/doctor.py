@@ -8,7 +8,7 @@ import os
 import platform
 import shutil
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 
 import click
 
@@ -16,6 +16,7 @@ from freellmapi import __version__
 from freellmapi.cli.commands import Command
 from freellmapi.cli.session import Session
 from freellmapi.core.errors import SettingsError
+from freellmapi.core.values import dataclass
 from freellmapi.port import check_port
 from freellmapi.providers.local import LocalModel, LocalSettings
 from freellmapi.providers.outbound import of_file

@@ -5,13 +5,13 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import closing
-from dataclasses import dataclass
 
 import click
 
 from freellmapi.cli.commands import Group
 from freellmapi.cli.session import Failed, Refused, Session, table
 from freellmapi.core.catalog import Provider
+from freellmapi.core.values import dataclass
 from freellmapi.providers.key_format import misfit
 from freellmapi.providers.probe import ERROR, INVALID, Prober, Verdict
 from freellmapi.storage.keys import DuplicateKey, StoredKey

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 import click
 
 from freellmapi.cli.session import Refused, Session, table
 from freellmapi.core.catalog import Provider
+from freellmapi.core.values import dataclass
 from freellmapi.providers.changes import Changes, compare, taken_over
 from freellmapi.providers.discover import Discoverer, DiscoveryError
 from freellmapi.router.snapshot import Snapshot

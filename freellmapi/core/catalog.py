@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from types import MappingProxyType
 from typing import Any
 from urllib.parse import quote
 
 from freellmapi.core.limits import NO_LIMITS, Limits
+from freellmapi.core.values import dataclass
 
 QUIRK_FLAGS: Mapping[str, str] = MappingProxyType(
     {

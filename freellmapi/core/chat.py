@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
-from freellmapi.core.fleeting import fleeting
 from freellmapi.core.limits import Usage
+from freellmapi.core.values import dataclass
 
 
 class Need(str, Enum):
@@ -21,7 +20,7 @@ class Need(str, Enum):
     JSON_SCHEMA = "json_schema"
 
 
-@fleeting(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True)
 class ChatRequest:
     """One validated request.
 
@@ -48,7 +47,7 @@ class ChatRequest:
     """``continue`` or ``error`` when a stream breaks; None: as the settings say."""
 
 
-@fleeting(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True)
 class Completion:
     """A whole answer: ``body`` is an OpenAI ``chat.completion`` object."""
 

@@ -9,7 +9,9 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
+
+from freellmapi.core.values import dataclass
 
 Key = tuple[str, ...]
 

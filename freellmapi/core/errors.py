@@ -7,9 +7,10 @@ GatewayError      the request as a whole is answered with an error
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import Enum
 from types import MappingProxyType
+
+from freellmapi.core.values import dataclass
 
 DAY = 86_400.0
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from freellmapi.core.fleeting import fleeting
+from freellmapi.core.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ def _stricter(a: int | None, b: int | None) -> int | None:
     return a if b is None else min(a, b)
 
 
-@fleeting(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True)
 class Usage:
     """Tokens consumed by one call; ``exact`` when the provider counted them."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from freellmapi.core.fleeting import fleeting
+from freellmapi.core.values import dataclass
 
 MOST = 20.0
 """Calls that an average stands for at the most: about the last twenty count."""
@@ -14,7 +14,7 @@ FORGIVING = 4.0
 """Calls that the past still stands for when a model that mostly failed answers again."""
 
 
-@fleeting(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True)
 class Average:
     """A moving average and how many calls it stands for (0: nothing was measured)."""
 
@@ -36,7 +36,7 @@ class Average:
         return expected + (self.value - expected) * weight / (weight + DOUBT)
 
 
-@fleeting(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True)
 class Measurement:
     """The averages of one model."""
 

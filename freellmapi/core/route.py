@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import Enum
 from typing import Protocol
 
 from freellmapi.core.catalog import Model, Provider
 from freellmapi.core.chat import Chunk, Completion
 from freellmapi.core.errors import Bench, ErrorKind
-from freellmapi.core.fleeting import fleeting
 from freellmapi.core.limits import NO_LIMITS, Bucket, Usage
+from freellmapi.core.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ class Gate(str, Enum):
     HEADROOM = "headroom"
 
 
-@fleeting(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True)
 class Skipped:
     """A candidate left out: at which gate, why, and until when.
 
@@ -80,7 +80,7 @@ class Skipped:
     """How many more models were left out for which the listed ones stand."""
 
 
-@fleeting(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True)
 class RoutePlan:
     """The decision before any I/O: candidates lazily ordered, best first."""
 
@@ -99,7 +99,7 @@ class RoutePlan:
         return self.found
 
 
-@fleeting(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True)
 class Reservation:
     """Headroom held for one call in each of ``buckets``; settled exactly once."""
 
@@ -109,7 +109,7 @@ class Reservation:
     at: float
 
 
-@fleeting(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True)
 class Attempt:
     """One upstream call that was made."""
 
@@ -148,7 +148,7 @@ class TokenStream(Protocol):
     def close(self) -> None: ...
 
 
-@fleeting(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True)
 class Outcome:
     """How the request ended so far: the attempts in order, and who serves it."""
 

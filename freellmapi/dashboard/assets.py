@@ -12,12 +12,12 @@ import mimetypes
 import os
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 from flask import Blueprint, Response, abort, request
 from werkzeug.security import safe_join
 
+from freellmapi.core.values import dataclass
 from freellmapi.dashboard.headers import takes_gzip
 
 FOREVER = "public, max-age=31536000, immutable"

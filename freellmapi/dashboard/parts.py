@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import cast
 
 from flask import current_app
 from flask_wtf import CSRFProtect
 
+from freellmapi.core.values import dataclass
 from freellmapi.dashboard.assets import Assets
 from freellmapi.dashboard.doorman import Doorman
 

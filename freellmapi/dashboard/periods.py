@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone, tzinfo
 from enum import Enum
 from functools import lru_cache
 from itertools import pairwise
 from zoneinfo import ZoneInfo
 
+from freellmapi.core.values import dataclass
 from freellmapi.storage.rollups import DAY, HOUR, Hours
 
 _OFFSET = re.compile(r"(?:UTC|GMT)?([+-])(\d{1,2}):?([0-5]\d)?")

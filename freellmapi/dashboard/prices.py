@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from functools import lru_cache
 from importlib.resources import files
 from types import MappingProxyType
 
 from freellmapi.core.catalog import Catalog
+from freellmapi.core.values import dataclass
 from freellmapi.dashboard.report import Saved
 from freellmapi.providers.catalog_file import family_of
 from freellmapi.storage.rollups import Totals

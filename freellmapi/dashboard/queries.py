@@ -7,12 +7,12 @@ stopped, as a filter that nothing fits would otherwise read a million rows.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection, Select, exists, func, or_, select
 
 from freellmapi.core.errors import ErrorKind
+from freellmapi.core.values import dataclass
 from freellmapi.dashboard.names import Names
 from freellmapi.storage.db import Database
 from freellmapi.storage.logged import LoggedRequest

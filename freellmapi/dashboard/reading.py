@@ -7,9 +7,10 @@ look.
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TypeVar, cast
 
+from freellmapi.core.values import dataclass
 from freellmapi.storage.rollups import Failed, Hours, Latencies, Sums, Tally, Totals
 
 T = TypeVar("T")

@@ -5,10 +5,10 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timezone
 
 from freellmapi.core.route import Attempt
+from freellmapi.core.values import dataclass
 from freellmapi.dashboard.names import Names
 from freellmapi.dashboard.queries import Filters, Found, all_recent
 from freellmapi.storage.db import Database

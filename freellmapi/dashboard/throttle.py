@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from dataclasses import dataclass
 
 from freellmapi.core.clock import Clock
+from freellmapi.core.values import dataclass
 
 FREE = 4
 """Wrong passwords before the first wait."""

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
 from freellmapi.core.catalog import GONE, Catalog, Model, Provider
+from freellmapi.core.values import dataclass
 from freellmapi.providers.catalog import build_catalog, ranked_model
 from freellmapi.providers.catalog_fields import CatalogError, read_table
 from freellmapi.providers.catalog_file import MODEL_FIELDS

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -19,6 +19,7 @@ from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import HTTPError, NewConnectionError
 
 from freellmapi.core.catalog import Provider
+from freellmapi.core.values import dataclass
 from freellmapi.providers.endpoints import endpoint
 from freellmapi.providers.guard import REFUSED, is_refused_address
 from freellmapi.providers.outbound import Outbound

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import orjson
 
+from freellmapi.core.values import dataclass
 from freellmapi.providers.answers import arguments_text
 from freellmapi.providers.think import held_tail
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from freellmapi.core.catalog import Provider
 from freellmapi.core.clock import Clock
 from freellmapi.core.errors import UpstreamError
+from freellmapi.core.values import dataclass
 from freellmapi.providers.classify import classify
 from freellmapi.providers.guard import without_endpoint
 from freellmapi.providers.model_list import Listed, Unreadable, next_page, parse_list

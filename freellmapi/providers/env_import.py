@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 from freellmapi.core.catalog import Provider
+from freellmapi.core.values import dataclass
 from freellmapi.providers.env_lines import Pair, pairs
 from freellmapi.providers.key_format import is_placeholder, misfit, resembled
 

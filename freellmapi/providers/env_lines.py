@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
+
+from freellmapi.core.values import dataclass
 
 _ASSIGNMENT = re.compile(
     r"""(?x) (?:export\s+ | set(?:x|env)?\s+ | declare\s+-x\s+ | ENV\s+ | -\s+ | \$env:)?

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Literal
 
 import orjson
+
+from freellmapi.core.values import dataclass
 
 Form = Literal["json", "html", "text", "empty"]
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 
 from freellmapi.core.errors import Bench, ErrorKind
+from freellmapi.core.values import dataclass
 
 K = ErrorKind
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
+from freellmapi.core.values import dataclass
 from freellmapi.providers.gemini_parts import Part, arguments, parts, response, text_of
 from freellmapi.providers.signatures import NO_SIGNATURE, SignatureMemory
 

@@ -6,7 +6,6 @@ import socket
 import sys
 from base64 import b64encode
 from collections.abc import Callable
-from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING
 from urllib.parse import urljoin, urlsplit
@@ -15,6 +14,7 @@ import gevent
 
 from freellmapi import __version__
 from freellmapi.core.clock import Clock
+from freellmapi.core.values import dataclass
 from freellmapi.providers.guard import REFUSED
 from freellmapi.providers.outbound import Outbound
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from dataclasses import dataclass
 
 from freellmapi.core.clock import Clock
+from freellmapi.core.values import dataclass
 
 KEPT_FOR = 300.0
 """Seconds: a conversation sends its images again with every turn."""

@@ -13,12 +13,12 @@ import logging
 import secrets
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
 
 from freellmapi.core.clock import Clock
 from freellmapi.core.errors import ErrorKind, UpstreamError
+from freellmapi.core.values import dataclass
 from freellmapi.providers import local_process
 from freellmapi.providers.local_process import Child
 

@@ -7,9 +7,10 @@ import os
 import socket
 import subprocess
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
+
+from freellmapi.core.values import dataclass
 
 LOG_LIMIT = 1_000_000
 """Bytes; the child keeps to it while it runs."""

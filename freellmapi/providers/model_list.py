@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
+
+from freellmapi.core.values import dataclass
 
 __all__ = ["Listed", "Unreadable", "next_page", "parse_list"]
 

@@ -12,7 +12,7 @@ import ipaddress
 import select
 import socket
 import ssl
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 from urllib.parse import unquote, urlsplit
 from urllib.request import proxy_bypass_environment  # type: ignore[attr-defined]  # not in typeshed
@@ -22,6 +22,7 @@ from gevent.monkey import get_original
 from geventhttpclient.connectionpool import _CA_CERTS, ConnectionPool, SSLConnectionPool
 
 from freellmapi.core.clock import Clock
+from freellmapi.core.values import dataclass
 from freellmapi.providers.guard import REFUSED, is_refused_address
 
 POOL_SIZE = 10_000

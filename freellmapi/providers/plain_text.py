@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from freellmapi.core.fleeting import fleeting
+from freellmapi.core.values import dataclass
 from freellmapi.providers.dialects import ToolText
 from freellmapi.providers.think import OPEN, ThinkSplitter
 
 
-@fleeting(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True)
 class Said:
     """One piece of content, told apart; calls are in OpenAI's form but for their ids."""
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import urljoin
 
 from freellmapi.core.catalog import KeyProbe, Provider
 from freellmapi.core.clock import Clock
 from freellmapi.core.errors import UpstreamError
+from freellmapi.core.values import dataclass
 from freellmapi.providers.classify import classify
 from freellmapi.providers.outbound import Outbound
 from freellmapi.providers.redact import one_line

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from freellmapi.core.catalog import Model, Provider, Quirks
+from freellmapi.core.values import dataclass
 from freellmapi.providers import messages as said
 from freellmapi.providers import schemas
 

@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import Literal, cast, get_args
 
 from freellmapi.core.catalog import Provider
-from freellmapi.core.fleeting import fleeting
+from freellmapi.core.values import dataclass
 from freellmapi.providers import error_body
 from freellmapi.providers.retry_after import parse_duration, parse_reset
 
@@ -21,7 +21,7 @@ _COUNT = re.compile(r"\d{1,15}(?:\.\d{1,9})?", re.ASCII)
 _NAMED_CAP = re.compile(r"\((RPM|RPD|TPM|TPD)\): Limit (\d{1,12})\b")
 
 
-@fleeting(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True)
 class Observation:
     """One window as the provider counts it. ``resets_in`` is seconds; None is not stated."""
 

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Mapping
-from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any
 
 import orjson
+
+from freellmapi.core.values import dataclass
 
 CAPACITY = 4096
 MAX_SIGNATURE = 65_536

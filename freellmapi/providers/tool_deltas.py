@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
+from freellmapi.core.values import dataclass
 from freellmapi.providers.answers import arguments_text
 
 _MORE = {"index", "function"}

@@ -22,7 +22,7 @@ from freellmapi import __version__
 from freellmapi.core.cancel import Cancellation
 from freellmapi.core.clock import Clock
 from freellmapi.core.errors import ErrorKind, UpstreamError
-from freellmapi.core.fleeting import fleeting
+from freellmapi.core.values import dataclass
 from freellmapi.providers.origins import Origin, Pool, Proxies
 from freellmapi.providers.outbound import Outbound
 
@@ -36,7 +36,7 @@ GONE = "the client has left"
 USER_AGENT = f"freellmapi/{__version__}"
 
 
-@fleeting(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True)
 class Endpoint:
     """Where a call goes, and with what secret. Lives only between the vault and here."""
 

@@ -7,10 +7,10 @@ from typing import Protocol, runtime_checkable
 
 from freellmapi.core.catalog import Model, Provider
 from freellmapi.core.chat import ChatRequest, Chunk, Completion
-from freellmapi.core.fleeting import fleeting
+from freellmapi.core.values import dataclass
 
 
-@fleeting(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True)
 class Call:
     """A request in the provider's own format; the transport adds the secret."""
 

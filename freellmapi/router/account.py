@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from freellmapi.core.limits import NO_LIMITS, Limits
+from freellmapi.core.values import dataclass
 from freellmapi.providers.ratelimit_headers import Observation
 from freellmapi.router.counter import MINUTE_SLOTS, NEVER, UNKNOWN, Counter
 from freellmapi.router.headroom import Headroom

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from freellmapi.core.limits import Bucket
 from freellmapi.core.route import Reservation
+from freellmapi.core.values import dataclass
 from freellmapi.router.account import Account
 from freellmapi.router.pictured import Pictured
 from freellmapi.router.room import fits

@@ -10,9 +10,9 @@ from freellmapi.core.cancel import Cancellation
 from freellmapi.core.chat import ChatRequest, Completion
 from freellmapi.core.errors import Bench, ErrorKind, UpstreamError
 from freellmapi.core.estimate import DEFAULT_OUTPUT, prompt_tokens
-from freellmapi.core.fleeting import fleeting
 from freellmapi.core.limits import Usage
 from freellmapi.core.route import Attempt, Candidate, Reservation, TokenStream
+from freellmapi.core.values import dataclass
 from freellmapi.providers.chunks import as_chunks, usage_dict
 from freellmapi.providers.classify import classify
 from freellmapi.providers.ratelimit_headers import named_in_body, observed
@@ -30,7 +30,7 @@ REFUSAL_TIMEOUT = 5.0
 TOKENS_PER_WAIT = 768
 
 
-@fleeting(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True)
 class Answer:
     """What a candidate gave: a whole answer, or a stream whose first token has come."""
 
@@ -39,7 +39,7 @@ class Answer:
     stream: TokenStream | None = None
 
 
-@fleeting(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True)
 class Turn:
     """Where among the candidates one is asked; it decides how long it may take."""
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import field
 from math import ceil
 
 from freellmapi.core.catalog import Model
 from freellmapi.core.estimate import DEFAULT_OUTPUT
+from freellmapi.core.values import dataclass
 
 MODELS_KEPT = 2_000
 """Models remembered at once; the one first met is forgotten first."""

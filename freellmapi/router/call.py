@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from freellmapi.core.catalog import Model, Provider
 from freellmapi.core.chat import ChatRequest
@@ -11,6 +11,7 @@ from freellmapi.core.clock import Clock
 from freellmapi.core.errors import ErrorKind, UpstreamError
 from freellmapi.core.limits import Usage
 from freellmapi.core.route import Attempt, Candidate, Reservation
+from freellmapi.core.values import dataclass
 from freellmapi.providers.endpoints import Endpoints
 from freellmapi.providers.ratelimit_headers import Observation
 from freellmapi.providers.transport import Transport

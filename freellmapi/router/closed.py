@@ -8,11 +8,10 @@ changes, and errs to one side only: it ends early, never late.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 
 from freellmapi.core.catalog import Model
-from freellmapi.core.fleeting import fleeting
 from freellmapi.core.route import Skipped
+from freellmapi.core.values import dataclass
 from freellmapi.router.filters import Narrowest
 
 LONGEST = 900.0
@@ -21,7 +20,7 @@ Size = tuple[int, int | None]
 """Of a request: tokens of its prompt, and the most that it asks for."""
 
 
-@fleeting(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True)
 class Shut:
     """A model that nobody can be asked for, as it was found at ``since``."""
 

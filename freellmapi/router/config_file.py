@@ -5,12 +5,13 @@ from __future__ import annotations
 import difflib
 import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 from freellmapi.core.errors import SettingsError
+from freellmapi.core.values import dataclass
 
 if sys.version_info >= (3, 11):
     import tomllib

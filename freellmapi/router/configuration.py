@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from types import MappingProxyType
 from typing import Any
 
 from freellmapi.core.catalog import Catalog
 from freellmapi.core.errors import ErrorKind, UpstreamError
+from freellmapi.core.values import dataclass
 from freellmapi.providers.catalog import (
     NO_KEY,
     STORED_KEY,

@@ -8,12 +8,12 @@ Stated waits, used-up quotas and rejections last as long as they say.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 
 from freellmapi.core.clock import Clock
 from freellmapi.core.errors import DAY, Bench, ErrorKind, Until, UpstreamError
 from freellmapi.core.limits import next_midnight
 from freellmapi.core.route import Candidate
+from freellmapi.core.values import dataclass
 from freellmapi.router.counter import NEVER
 
 LADDER = (0.0, 5.0, 10.0, 20.0, 30.0)

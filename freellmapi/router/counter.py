@@ -7,10 +7,11 @@ a call that is booked for that second counts in it already.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import lru_cache
 
 from freellmapi.core.limits import day_start, month_start, next_midnight, next_month
+from freellmapi.core.values import dataclass
 from freellmapi.router.pace import Pace
 
 # A call counts at the provider when it arrives, up to a second or so after it was

@@ -7,11 +7,12 @@ candidate that a plan would draw is the one that is ``next`` here.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 from freellmapi.core.catalog import GONE, Model
 from freellmapi.core.chat import ChatRequest
 from freellmapi.core.route import Candidate, Gate
+from freellmapi.core.values import dataclass
 from freellmapi.router import gates
 from freellmapi.router.gates import Judged
 from freellmapi.router.judge import Picture, by_headroom, cost

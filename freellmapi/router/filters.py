@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 
 from freellmapi.core.catalog import Model
 from freellmapi.core.chat import ChatRequest, Need
+from freellmapi.core.values import dataclass
 
 MIN_OUTPUT = 16
 """Tokens of room that an answer needs at the least."""

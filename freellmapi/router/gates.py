@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 
 from freellmapi.core.catalog import Model
 from freellmapi.core.chat import ChatRequest
 from freellmapi.core.errors import ErrorKind
 from freellmapi.core.route import Candidate, Gate
+from freellmapi.core.values import dataclass
 from freellmapi.router.cooldowns import BenchEntry
 from freellmapi.router.counter import NEVER
 from freellmapi.router.filters import unfit

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from freellmapi.core.errors import POLICY, ErrorKind
 from freellmapi.core.route import Attempt
+from freellmapi.core.values import dataclass
 from freellmapi.router.snapshot import Snapshot
 from freellmapi.storage.logged import LoggedRequest
 

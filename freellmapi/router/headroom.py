@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from freellmapi.core.fleeting import fleeting
 from freellmapi.core.limits import Limits
+from freellmapi.core.values import dataclass
 from freellmapi.router.counter import MINUTE_SLOTS, Counter
 
 
-@fleeting(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True)
 class Window:
     """One cap and what is left of it; ``resets_at`` in epoch seconds."""
 
@@ -16,7 +16,7 @@ class Window:
     resets_at: float
 
 
-@fleeting(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True)
 class Headroom:
     """What is left, by window; only stated caps are listed."""
 

@@ -7,13 +7,14 @@ status that has changed) is left to ``run_once``, a background job.
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from random import Random
 
 from freellmapi.core.catalog import Model, Provider
 from freellmapi.core.clock import Clock
 from freellmapi.core.errors import Bench, ErrorKind, UpstreamError
 from freellmapi.core.route import Candidate
+from freellmapi.core.values import dataclass
 from freellmapi.providers.probe import (
     HEALTHY,
     INVALID,

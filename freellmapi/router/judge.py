@@ -10,8 +10,8 @@ from dataclasses import field
 from freellmapi.core.catalog import Model
 from freellmapi.core.chat import ChatRequest
 from freellmapi.core.clock import Clock
-from freellmapi.core.fleeting import fleeting
 from freellmapi.core.route import Candidate, Gate, Skipped
+from freellmapi.core.values import dataclass
 from freellmapi.router.calibration import Calibration
 from freellmapi.router.closed import LONGEST, Leading, Shut
 from freellmapi.router.cooldowns import Cooldowns
@@ -26,7 +26,7 @@ SAME = 0.01
 """Seconds by which two times may differ that mean the same."""
 
 
-@fleeting(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True)
 class Picture:
     """The state that a plan reads and never changes."""
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from freellmapi.core.errors import DAY, ErrorKind
+from freellmapi.core.values import dataclass
 from freellmapi.providers.probe import ERROR, HEALTHY, INVALID, RATE_LIMITED, Verdict
 
 UNCHECKED = "unchecked"

@@ -6,11 +6,11 @@ A reservation takes from every window of every bucket or from none.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
 from freellmapi.core.limits import Bucket, Usage
 from freellmapi.core.route import Reservation
+from freellmapi.core.values import dataclass
 from freellmapi.providers.ratelimit_headers import Observation
 from freellmapi.router.account import Account
 from freellmapi.router.closed import Closed

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 from freellmapi.core.catalog import GONE, Model
 from freellmapi.core.errors import ErrorKind
 from freellmapi.core.route import Candidate, Gate, Skipped
+from freellmapi.core.values import dataclass
 from freellmapi.router.cooldowns import BenchEntry
 from freellmapi.router.counter import NEVER
 from freellmapi.router.snapshot import Snapshot

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from math import exp
+
+from freellmapi.core.values import dataclass
 
 MEMORY = 600.0
 """Seconds after which a call weighs 1/e of what it did: a quiet minute ends no pace, and

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import orjson
 
 from freellmapi.core.limits import Bucket
+from freellmapi.core.values import dataclass
 from freellmapi.providers.ratelimit_headers import Observation
 from freellmapi.router.account import Account
 from freellmapi.router.counter import UNKNOWN, Period

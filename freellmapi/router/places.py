@@ -6,11 +6,10 @@ whoever makes them.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from freellmapi.core.cancel import Cancellation
 from freellmapi.core.clock import Clock
 from freellmapi.core.route import Candidate, Reservation
+from freellmapi.core.values import dataclass
 from freellmapi.router.ledger import Ledger
 from freellmapi.router.turns import Waiter, join, round_of
 

@@ -8,7 +8,7 @@ from random import Random
 from freellmapi.core.catalog import Model
 from freellmapi.core.chat import ChatRequest
 from freellmapi.core.clock import Clock
-from freellmapi.core.fleeting import fleeting
+from freellmapi.core.values import dataclass
 from freellmapi.router.cooldowns import Cooldowns
 from freellmapi.router.filters import unfit
 from freellmapi.router.ledger import Ledger
@@ -19,7 +19,7 @@ from freellmapi.router.sticky import Session, Sticky
 from freellmapi.router.strategies import Strategies, first
 
 
-@fleeting(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True)
 class Preference:
     """The models in the order they should be asked, and whether the first is kept."""
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from freellmapi.core.catalog import Provider
 from freellmapi.core.errors import ErrorKind
 from freellmapi.core.route import Candidate
+from freellmapi.core.values import dataclass
 from freellmapi.router.counter import NEVER
 from freellmapi.router.judge import Picture
 from freellmapi.router.snapshot import LiveKey

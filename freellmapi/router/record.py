@@ -8,15 +8,15 @@ from collections.abc import Callable
 from freellmapi.core.chat import ChatRequest
 from freellmapi.core.clock import Clock
 from freellmapi.core.errors import ErrorKind, UpstreamError
-from freellmapi.core.fleeting import fleeting
 from freellmapi.core.limits import Usage
 from freellmapi.core.route import Attempt, Outcome
+from freellmapi.core.values import dataclass
 from freellmapi.storage.logged import LoggedRequest
 
 log = logging.getLogger(__name__)
 
 
-@fleeting(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True)
 class Caller:
     """Whose request it is."""
 

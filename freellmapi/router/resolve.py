@@ -8,14 +8,14 @@ from collections.abc import Callable, Iterator, Sequence
 from freellmapi.core.catalog import Model
 from freellmapi.core.chat import ChatRequest
 from freellmapi.core.errors import GatewayError
-from freellmapi.core.fleeting import fleeting
+from freellmapi.core.values import dataclass
 from freellmapi.router.settings import STRATEGIES
 from freellmapi.router.snapshot import Snapshot
 
 AUTO = "auto"
 
 
-@fleeting(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True)
 class Wanted:
     """The models that may serve a request, best first, and how the order came about."""
 

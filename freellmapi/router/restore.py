@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from freellmapi.core.limits import Bucket, day_start, month_start
+from freellmapi.core.values import dataclass
 from freellmapi.router.counter import MINUTE_SLOTS
 from freellmapi.router.ledger import Earlier, Ledger
 from freellmapi.router.snapshot import Snapshot

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ import orjson
 
 from freellmapi.core.clock import Clock
 from freellmapi.core.limits import Bucket, Limits
+from freellmapi.core.values import dataclass
 from freellmapi.router.counter import NEVER, day_of, month_of
 from freellmapi.router.pictured import Known
 from freellmapi.storage.shared import TIMEOUT, Script, Shared, SharedUnavailable

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields, replace
 from typing import Any
+
+from freellmapi.core.values import dataclass
 
 STRATEGIES = ("priority", "balanced", "fast", "smart", "reliable")
 RECOVERIES = ("continue", "error")

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields, replace
 
 from freellmapi.core.limits import Bucket, Limits
+from freellmapi.core.values import dataclass
 from freellmapi.router.account import TOKENS, Account
 
 USUAL_CALL = 4_000

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 
 from freellmapi.core.catalog import GONE, Catalog, Model
 from freellmapi.core.route import Candidate
+from freellmapi.core.values import dataclass
 from freellmapi.router.settings import RouterSettings
 
 ANONYMOUS = "anonymous"

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from freellmapi.core.chat import ChatRequest
-from freellmapi.core.fleeting import fleeting
+from freellmapi.core.values import dataclass
 
 SETS, WAYS = 1_024, 16
 """A conversation has one of so many places, by its id: with five new ones a second, 98 of 100 are
@@ -22,7 +22,7 @@ TAIL = 256
 MAX_PARTS = 8
 
 
-@fleeting(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True)
 class Session:
     """What a conversation is known by: never the same for two client tokens."""
 

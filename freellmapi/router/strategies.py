@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from random import Random
 from types import MappingProxyType
 
 from freellmapi.core.catalog import Model
 from freellmapi.core.measurement import Measurement
+from freellmapi.core.values import dataclass
 from freellmapi.router.measurements import Measurements
 
 EXPECTED_SUCCESS = 0.9

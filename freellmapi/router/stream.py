@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 
 from freellmapi.core.chat import Chunk
 from freellmapi.core.clock import Clock
@@ -12,6 +11,7 @@ from freellmapi.core.errors import ErrorKind, UpstreamError
 from freellmapi.core.estimate import text_tokens
 from freellmapi.core.limits import Usage
 from freellmapi.core.route import Candidate
+from freellmapi.core.values import dataclass
 from freellmapi.providers.chunks import chunk_bytes, usage_chunk
 from freellmapi.providers.transport import Response
 from freellmapi.providers.wire import StreamReader

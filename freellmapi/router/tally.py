@@ -7,9 +7,9 @@ frozen ones take twice as long to make.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from freellmapi.core.limits import Limits
+from freellmapi.core.values import dataclass
 from freellmapi.router.account import Account
 from freellmapi.router.counter import MINUTE_SLOTS
 

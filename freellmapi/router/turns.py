@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from bisect import insort
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from operator import attrgetter
 from typing import TypeVar
+
+from freellmapi.core.values import dataclass
 
 
 @dataclass(eq=False, slots=True)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 
 from freellmapi.core.cancel import Cancellation
 from freellmapi.core.clock import Clock
 from freellmapi.core.errors import POLICY, ErrorKind
 from freellmapi.core.route import Attempt, Candidate, Skipped
+from freellmapi.core.values import dataclass
 from freellmapi.router.line import Line
 from freellmapi.router.places import NAP, Booked, Place, Places
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import base64
-from dataclasses import dataclass
 
 from sqlalchemy import insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from freellmapi.core.clock import Clock
+from freellmapi.core.values import dataclass
 from freellmapi.storage import passwords
 from freellmapi.storage.db import Database
 from freellmapi.storage.tables import accounts, vault_canary

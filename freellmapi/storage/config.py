@@ -6,11 +6,11 @@ import json
 import logging
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection, Table, delete, insert, select
 
+from freellmapi.core.values import dataclass
 from freellmapi.storage import tables
 from freellmapi.storage.counters import CONFIG, advance, current
 from freellmapi.storage.db import Database

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 
 from sqlalchemy import Connection, Row, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from freellmapi.core.clock import Clock
+from freellmapi.core.values import dataclass
 from freellmapi.storage.counters import CONFIG, advance
 from freellmapi.storage.db import Database
 from freellmapi.storage.tables import provider_keys

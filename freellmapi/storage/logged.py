@@ -8,12 +8,12 @@ from typing import Any
 from sqlalchemy import Row
 
 from freellmapi.core.errors import ErrorKind
-from freellmapi.core.fleeting import fleeting
 from freellmapi.core.limits import Usage
 from freellmapi.core.route import Attempt
+from freellmapi.core.values import dataclass
 
 
-@fleeting(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True)
 class LoggedRequest:
     """How one request ended. ``at`` is when it came; durations are seconds from then.
 

@@ -5,11 +5,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from sqlalchemy import Connection, inspect, text
 
 from freellmapi.core.errors import SettingsError
+from freellmapi.core.values import dataclass
 
 NAMES_TABLE = "migrations"
 

@@ -10,7 +10,6 @@ import logging
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -18,6 +17,7 @@ from sqlalchemy import Connection, Row, Select, delete, select
 from sqlalchemy.exc import DBAPIError
 
 from freellmapi.core.clock import Clock
+from freellmapi.core.values import dataclass
 from freellmapi.storage import bulk
 from freellmapi.storage.at_once import AtOnce
 from freellmapi.storage.counters import SUMMED

@@ -9,10 +9,9 @@ database can read everything for just as long.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from sqlalchemy import Connection, select, update
 
+from freellmapi.core.values import dataclass
 from freellmapi.storage import keys, proxies, tokens
 from freellmapi.storage.counters import CONFIG, advance
 from freellmapi.storage.db import Database

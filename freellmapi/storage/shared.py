@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import redis
@@ -21,6 +20,7 @@ from redis.retry import Retry
 
 from freellmapi.core.clock import Clock
 from freellmapi.core.errors import SettingsError
+from freellmapi.core.values import dataclass
 
 log = logging.getLogger(__name__)
 

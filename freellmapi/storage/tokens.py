@@ -5,12 +5,12 @@ from __future__ import annotations
 import hashlib
 import secrets
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from sqlalchemy import Connection, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from freellmapi.core.clock import Clock
+from freellmapi.core.values import dataclass
 from freellmapi.storage.counters import CONFIG, advance
 from freellmapi.storage.db import Database
 from freellmapi.storage.tables import client_tokens

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime, tzinfo
 from enum import Enum
 from typing import TypeVar
@@ -11,6 +10,7 @@ from urllib.parse import urlencode
 
 from flask import url_for
 
+from freellmapi.core.values import dataclass
 from freellmapi.dashboard import periods
 from freellmapi.dashboard.periods import Range, UnknownZone
 from freellmapi.dashboard.queries import Filters

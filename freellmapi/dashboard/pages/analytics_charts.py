@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 
 from freellmapi.core.catalog import Catalog
 from freellmapi.core.errors import ErrorKind
+from freellmapi.core.values import dataclass
 from freellmapi.dashboard import filters
 from freellmapi.dashboard.pages.analytics_asked import Asked
 from freellmapi.dashboard.periods import Range

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 
 from freellmapi.core.errors import ErrorKind
+from freellmapi.core.values import dataclass
 from freellmapi.dashboard import filters, queries
 from freellmapi.dashboard.analytics import overview
 from freellmapi.dashboard.pages.analytics_asked import Asked, By

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 
+from freellmapi.core.values import dataclass
 from freellmapi.router.quota import AccountQuota, ProviderQuota, Quota
 from freellmapi.router.tally import Window
 

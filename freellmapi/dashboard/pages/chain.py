@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from flask import (
     Blueprint,
@@ -18,6 +18,7 @@ from flask.typing import ResponseReturnValue
 from freellmapi.api.responses import json_response
 from freellmapi.api.schema import parse_json
 from freellmapi.core.errors import GatewayError
+from freellmapi.core.values import dataclass
 from freellmapi.dashboard.pages.chain_cells import live
 from freellmapi.dashboard.pages.chain_changes import PRESETS, apply, clicked, parsed, preset
 from freellmapi.dashboard.pages.chain_drawn import Drawings

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
+from freellmapi.core.values import dataclass
 from freellmapi.dashboard.filters import count, iso, percent, tokens
 from freellmapi.dashboard.pages.chain_left import Left
 from freellmapi.dashboard.pages.chain_rows import Board, Row, State

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from freellmapi.core.route import Gate
+from freellmapi.core.values import dataclass
 from freellmapi.router.explain import Considered
 from freellmapi.router.gates import GateWindow
 from freellmapi.router.tally import PERIODS, REQUESTS

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from types import MappingProxyType
 
 from freellmapi.api.schema import chat_request
 from freellmapi.core.catalog import GONE, Model
 from freellmapi.core.errors import ErrorKind
 from freellmapi.core.route import Gate
+from freellmapi.core.values import dataclass
 from freellmapi.dashboard.pages.chain_left import Left, left_of
 from freellmapi.router.explain import Considered, Explanation
 from freellmapi.router.gates import Judged

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TypeVar
 
 from freellmapi.core.catalog import Catalog, Provider
 from freellmapi.core.errors import GatewayError, UpstreamError
+from freellmapi.core.values import dataclass
 from freellmapi.dashboard.in_force import in_force
 from freellmapi.providers.env_import import Found, parse_env
 from freellmapi.providers.key_format import is_placeholder, misfit, resembled

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import wraps
 from typing import Any
 
@@ -13,6 +13,7 @@ from flask.typing import ResponseReturnValue
 from freellmapi.api.responses import json_response
 from freellmapi.api.schema import parse_json
 from freellmapi.core.errors import GatewayError
+from freellmapi.core.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

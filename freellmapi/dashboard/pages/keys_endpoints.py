@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from contextlib import closing
-from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any
 
 from freellmapi.core.catalog import Provider
 from freellmapi.core.errors import GatewayError
+from freellmapi.core.values import dataclass
 from freellmapi.dashboard.in_force import in_force
 from freellmapi.providers.catalog import NO_KEY, STORED_KEY, CatalogError, with_custom
 from freellmapi.providers.changes import compare, taken_over

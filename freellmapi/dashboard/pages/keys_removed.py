@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from freellmapi.core.clock import Clock
 from freellmapi.core.errors import GatewayError
+from freellmapi.core.values import dataclass
 from freellmapi.dashboard.in_force import in_force
 from freellmapi.services import Services
 from freellmapi.storage.keys import DuplicateKey, StoredKey

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
 
 from freellmapi.core.catalog import Model, Provider
 from freellmapi.core.errors import ErrorKind, UpstreamError
+from freellmapi.core.values import dataclass
 from freellmapi.dashboard.pages.keys_meter import blocked_until, left_of, left_of_account
 from freellmapi.dashboard.pages.keys_values import (
     Group,

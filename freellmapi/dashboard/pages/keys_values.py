@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from freellmapi.core.catalog import Provider
 from freellmapi.core.limits import Limits
+from freellmapi.core.values import dataclass
 from freellmapi.dashboard.filters import count, tokens
 from freellmapi.dashboard.pages.keys_meter import Left
 from freellmapi.router.snapshot import ANONYMOUS

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 from flask import Blueprint, Response, g, request
 from flask.typing import ResponseReturnValue
 
 from freellmapi.api.blueprint import chat_completions
 from freellmapi.core.catalog import Model
+from freellmapi.core.values import dataclass
 from freellmapi.dashboard import guard
 from freellmapi.dashboard.rendering import rendered
 from freellmapi.router.gateway import Gateway

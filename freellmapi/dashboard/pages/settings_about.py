@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import platform
 import re
-from dataclasses import dataclass
 from functools import cache
 from importlib import metadata
 from pathlib import Path
+
+from freellmapi.core.values import dataclass
 
 LIBRARIES = (
     "click",

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from freellmapi.core.errors import GatewayError
+from freellmapi.core.values import dataclass
 from freellmapi.dashboard.in_force import in_force
 from freellmapi.dashboard.pages import settings_import_limits as limits
 from freellmapi.dashboard.pages.settings_import_keys import keys

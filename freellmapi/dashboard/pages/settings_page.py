@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from freellmapi import __version__
+from freellmapi.core.values import dataclass
 from freellmapi.dashboard.pages import settings_about as about
 from freellmapi.dashboard.pages import settings_proxy as proxy
 from freellmapi.dashboard.pages import settings_routing as routing

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from freellmapi.core.errors import GatewayError
+from freellmapi.core.values import dataclass
 from freellmapi.dashboard.in_force import in_force
 from freellmapi.dashboard.pages.settings_words import CHOICES, FIELDS, Field
 from freellmapi.router.settings import RouterSettings

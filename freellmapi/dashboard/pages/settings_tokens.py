@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from freellmapi.core.errors import GatewayError
+from freellmapi.core.values import dataclass
 from freellmapi.dashboard.in_force import in_force
 from freellmapi.services import Services
 from freellmapi.storage.tokens import UNIFIED, TokenExists

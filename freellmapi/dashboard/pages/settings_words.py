@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from freellmapi.core.values import dataclass
 from freellmapi.router.settings import RECOVERIES, STRATEGIES
 
 SECONDS = "From 0 to 1,000,000 seconds."
