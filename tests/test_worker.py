@@ -59,3 +59,25 @@ def test_a_fault_that_nobody_waits_for_is_in_the_log_without_secrets() -> None:
     assert first.endswith("ERROR freellmapi.worker failed unexpectedly in=Greenlet")
     assert trace[-1] == "  | ValueError: sent Bearer ***"
     assert "hunter2" not in done.stderr
+
+
+PATCHING = """
+import importlib.metadata
+from gunicorn.config import Config
+from freellmapi.worker import Worker
+
+def look(**asked):
+    raise SystemExit(f"looked for plugins: {asked}")
+
+importlib.metadata.entry_points = look
+Worker(1, 1, [], None, 30, Config(), None).patch()
+import gevent.monkey
+print(gevent.monkey.is_module_patched("time"))
+"""
+
+
+def test_patching_does_not_look_through_all_that_is_installed() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", PATCHING], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "True\n"
