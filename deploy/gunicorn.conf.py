@@ -15,7 +15,6 @@ from typing import Any
 from freellmapi.core.errors import SettingsError
 from freellmapi.log import log_config
 from freellmapi.port import check_port
-from freellmapi.router.config_file import read_config
 from freellmapi.settings import Settings
 
 try:
@@ -97,6 +96,9 @@ def when_ready(server: Any) -> None:
     reload = server.reload
 
     def reload_if_sound() -> None:
+        # This process does without until then.
+        from freellmapi.router.config_file import read_config
+
         try:
             found = Settings.load()
             if found.config_file is not None:

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -159,6 +161,20 @@ def test_an_unreadable_dotenv_file_is_named(tmp_path: Path, kind: str) -> None:
         path.write_bytes(b"A=\xff\xfe")
     with pytest.raises(SettingsError, match=str(path)):
         load_dotenv_file({}, (tmp_path,))
+
+
+def test_what_reads_a_dotenv_file_is_not_loaded_without_one(tmp_path: Path) -> None:
+    look = (
+        "import sys; from pathlib import Path; from freellmapi.settings import load_dotenv_file;"
+        f"load_dotenv_file({{}}, (Path({str(tmp_path)!r}),)); print('dotenv' in sys.modules)"
+    )
+    found = []
+    for text in (None, "A=1"):
+        if text is not None:
+            (tmp_path / ".env").write_text(text)
+        done = subprocess.run([sys.executable, "-c", look], capture_output=True, text=True)
+        found.append(done.stdout.strip())
+    assert found == ["False", "True"]
 
 
 def test_the_process_environment_is_read_by_default(tmp_path: Path) -> None:

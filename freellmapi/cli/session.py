@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 from collections.abc import Callable, Iterable
 from datetime import datetime, timezone
@@ -13,6 +12,7 @@ import click
 
 from freellmapi.core.catalog import Catalog, Model, Provider
 from freellmapi.core.clock import Clock, SystemClock
+from freellmapi.core.near import near
 from freellmapi.router.snapshot import ChainEntry, Snapshot
 from freellmapi.settings import Settings
 from freellmapi.storage.accounts import AccountStore
@@ -148,9 +148,9 @@ class Session:
 def unknown(kind: str, name: str, known: Iterable[str]) -> Refused:
     """Wrong usage: there is no ``kind`` of this name; near ones are named."""
     names = list(known)
-    near = difflib.get_close_matches(name.lower(), names, n=3, cutoff=0.5)
-    hint = f"Did you mean {' or '.join(near)}?" if near else f"There are: {', '.join(names)}."
-    if not near and len(names) > 40:
+    meant = near(name.lower(), names, 3, cutoff=0.5)
+    hint = f"Did you mean {' or '.join(meant)}?" if meant else f"There are: {', '.join(names)}."
+    if not meant and len(names) > 40:
         hint = f"List them with: freellmapi {kind}s list"
     return Refused(f"There is no {kind} {name!r}. {hint}")
 

@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
-from importlib.resources import files
+from pathlib import Path
 from types import MappingProxyType
 
 from freellmapi.core.catalog import Catalog
 from freellmapi.core.values import dataclass
 from freellmapi.dashboard.report import Saved
 from freellmapi.providers.catalog_file import family_of
+from freellmapi.providers.toml_file import read_kept
 from freellmapi.storage.rollups import Totals
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 MILLION = 1_000_000
 
@@ -52,8 +47,7 @@ class PriceList:
 @lru_cache(maxsize=1)
 def price_list() -> PriceList:
     """The list that comes with the program, read once."""
-    text = (files("freellmapi.dashboard") / "prices.toml").read_text("utf-8")
-    data = tomllib.loads(text)
+    data = read_kept(Path(__file__).with_suffix(".toml"))
     by_family = {
         family: Price(float(entry["input"]), float(entry["output"]), entry["like"])
         for entry in data["price"]

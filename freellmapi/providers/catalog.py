@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from functools import lru_cache
-from importlib.resources import files
 from ipaddress import ip_address
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 from urllib.parse import urlsplit
@@ -24,6 +24,7 @@ from freellmapi.providers.catalog_file import (
 )
 from freellmapi.providers.default_order import default_order_key
 from freellmapi.providers.guard import check_base_url
+from freellmapi.providers.toml_file import read_kept
 
 __all__ = [
     "CatalogError",
@@ -63,14 +64,12 @@ _OVERRIDE_FIELDS: Mapping[str, Reader] = {"provider": f.text, "model": f.text, *
 @lru_cache(maxsize=1)
 def load_catalog() -> Catalog:
     """The built-in catalog, read once."""
-    folder = files("freellmapi.providers") / "catalog"
     providers: list[Provider] = []
     models: list[Model] = []
-    for entry in sorted(folder.iterdir(), key=lambda e: e.name):
-        if entry.name.endswith(".toml"):
-            provider, its_models = parse_provider(entry.read_text("utf-8"), entry.name)
-            providers.append(provider)
-            models.extend(its_models)
+    for path in sorted(Path(__file__).with_name("catalog").glob("*.toml")):
+        provider, its_models = parse_provider(read_kept(path), path.name)
+        providers.append(provider)
+        models.extend(its_models)
     return build_catalog(providers, models)
 
 

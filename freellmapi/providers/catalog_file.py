@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
@@ -11,11 +10,6 @@ from freellmapi.core.catalog import Model, Provider
 from freellmapi.core.limits import NO_LIMITS, Limits
 from freellmapi.providers import catalog_fields as f
 from freellmapi.providers.catalog_fields import CatalogError, Reader, read_table, require
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 STATUSES = ("live", "live_uncertain", "trial", "promo", "paid", "retired")
 CONFIDENCE = ("official", "observed", "secondary", "guess", "none")
@@ -102,12 +96,8 @@ PROVIDER_FIELDS: Mapping[str, Reader] = {
 _REQUIRED = ("id", "name", "base_url", "status", "free_tier", "source", "checked")
 
 
-def parse_provider(text: str, origin: str) -> tuple[Provider, tuple[Model, ...]]:
-    """One provider's file. ``CatalogError`` names ``origin`` and the field."""
-    try:
-        data = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as exc:
-        raise CatalogError(origin, f"not TOML: {exc}") from exc
+def parse_provider(data: Mapping[str, Any], origin: str) -> tuple[Provider, tuple[Model, ...]]:
+    """What stands in a provider's file. ``CatalogError`` names ``origin`` and the field."""
     found = read_table(data, PROVIDER_FIELDS, origin)
     require(found, _REQUIRED, origin)
     if origin != f"{found['id']}.toml" and origin.endswith(".toml"):

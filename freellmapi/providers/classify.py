@@ -219,9 +219,7 @@ def _windowed(body: ErrorBody, speaker: str) -> Verdict | None:
     if body.status != 429:
         return None
     text = " ".join((body.reason, *body.codes))
-    hits = [
-        (hit.start(), w.verdict) for w in error_words.WINDOWS if (hit := w.pattern.search(text))
-    ]
+    hits = [(hit.start(), w.verdict) for w in error_words.WINDOWS if (hit := w.found(text))]
     return min(hits, key=lambda hit: hit[0])[1] if hits else None
 
 
@@ -238,9 +236,9 @@ _STEPS: tuple[Step, ...] = (
 
 
 def _first(entries: Iterable[Words], body: ErrorBody) -> Verdict | None:
-    for pattern, verdict, statuses in entries:
-        if (not statuses or body.status in statuses) and pattern.search(body.reason):
-            return verdict
+    for words in entries:
+        if (not words.statuses or body.status in words.statuses) and words.found(body.reason):
+            return words.verdict
     return None
 
 
@@ -273,7 +271,7 @@ def _size_allowed(body: ErrorBody) -> int | None:
         if isinstance(window, int) and not isinstance(window, bool):
             return window
     for pattern in error_words.SIZES:
-        if match := pattern.search(body.reason):
+        if match := error_words.search(pattern, body.reason):
             return _number(match[1].replace(",", ""))
     return None
 

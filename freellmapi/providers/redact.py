@@ -8,34 +8,29 @@ MAX_MESSAGE = 300
 MASK = "[redacted]"
 _MAX_READ = 1_500
 
+# Compiled when a text is first held against them: that took 2 ms of each start.
 _SECRETS = (
     # Named by what stands before them. The scheme alone ("Bearer token") is no secret.
-    re.compile(r"\b(?:Bearer|Basic|Token)\s+(?=\S*[\d*…_-]|\S+\.\S)[^\s\"',;]{6,}", re.IGNORECASE),
-    re.compile(
-        r"(?<=[?&])(?:key|api[-_]?key|token|access[-_]token)=[^\s&\"']+",
-        re.IGNORECASE,
+    r"(?i)\b(?:Bearer|Basic|Token)\s+(?=\S*[\d*…_-]|\S+\.\S)[^\s\"',;]{6,}",
+    r"(?i)(?<=[?&])(?:key|api[-_]?key|token|access[-_]token)=[^\s&\"']+",
+    (
+        r"(?i)\b(?:x-)?(?:api|access|auth|goog|secret|subscription)[-_ ]?(?:api[-_ ]?)?"
+        r"(?:key|token)(?:\s+provided)?[\"'`]?\s*[:=]\s*[\"'`]?[^\s\"'`,;]+"
     ),
-    re.compile(
-        r"\b(?:x-)?(?:api|access|auth|goog|secret|subscription)[-_ ]?(?:api[-_ ]?)?(?:key|token)"
-        r"(?:\s+provided)?[\"'`]?\s*[:=]\s*[\"'`]?[^\s\"'`,;]+",
-        re.IGNORECASE,
-    ),
-    re.compile(r"\bending (?:in|with) [\"'`]?[^\s\"'`,;]+", re.IGNORECASE),
+    r"(?i)\bending (?:in|with) [\"'`]?[^\s\"'`,;]+",
     # Named by their own beginning, a whole key or what a provider shows of it ("sk-...3fa2").
-    re.compile(
+    (
         r"(?<![A-Za-z0-9])(?:sk|pk|rk|gsk|csk|cpk|hf|nvapi|gh[opsur]|github_pat|xai|tgp|ms|dop)"
         r"[-_](?=[^\s\"'`,;]*[\d*.…])[^\s\"'`,;()<>]{6,}"
     ),
-    re.compile(r"(?<![A-Za-z0-9])(?:sk|gsk|csk|nvapi|github_pat)[-_][A-Za-z0-9_-]{16,}"),
-    re.compile(r"(?<![A-Za-z0-9])(?:AIza|AQ\.|ya29\.|eyJ)[A-Za-z0-9_.*…-]{6,}"),
-    re.compile(r"(?<![A-Za-z0-9])(?:org|proj|user|acct)[-_](?=\w*\d)[A-Za-z0-9]{16,}"),
-    re.compile(r"[^\s\"'`]*\*{3,}[^\s\"'`]*"),
+    r"(?<![A-Za-z0-9])(?:sk|gsk|csk|nvapi|github_pat)[-_][A-Za-z0-9_-]{16,}",
+    r"(?<![A-Za-z0-9])(?:AIza|AQ\.|ya29\.|eyJ)[A-Za-z0-9_.*…-]{6,}",
+    r"(?<![A-Za-z0-9])(?:org|proj|user|acct)[-_](?=\w*\d)[A-Za-z0-9]{16,}",
+    r"[^\s\"'`]*\*{3,}[^\s\"'`]*",
     # Named by their look.
-    re.compile(r"\b[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\b"),
+    r"\b[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\b",
     # A model's id is as long, but made of short words.
-    re.compile(
-        r"(?=[\w-]*\d)(?=[\w-]*[A-Z])(?=[\w-]*[a-z])(?=[\w-]*[A-Za-z0-9]{13})[A-Za-z0-9_-]{32,}"
-    ),
+    r"(?=[\w-]*\d)(?=[\w-]*[A-Z])(?=[\w-]*[a-z])(?=[\w-]*[A-Za-z0-9]{13})[A-Za-z0-9_-]{32,}",
 )
 _LONG_TOKEN = re.compile(r"[A-Za-z0-9]{32,}(?:[.:][A-Za-z0-9_-]{6,})*")
 _CAMEL_CASE = re.compile(r"(?:[A-Z][a-z]{2,14})+")
@@ -66,7 +61,7 @@ def redact(text: str) -> str:
     """``text`` with all that is a key, or looks like one or a part of one, masked."""
     text = without_known(text)
     for pattern in _SECRETS:
-        text = pattern.sub(MASK, text)
+        text = re.sub(pattern, MASK, text)
     return _LONG_TOKEN.sub(_mask_token, text)
 
 

@@ -2,14 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from types import MappingProxyType
+from collections.abc import Callable, Iterator, Mapping
+from functools import cache
 
-from freellmapi.providers.cohere import CohereWire
-from freellmapi.providers.gemini import GeminiWire
 from freellmapi.providers.openai import OpenAIWire
 from freellmapi.providers.wire import Wire
 
-WIRES: Mapping[str, Wire] = MappingProxyType(
-    {"openai": OpenAIWire(), "gemini": GeminiWire(), "cohere": CohereWire()}
-)
+
+class Wires(Mapping[str, Wire]):
+    """A format is loaded when it is first asked for: most servers use one of them."""
+
+    def __getitem__(self, name: str) -> Wire:
+        return _made(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(_MAKES)
+
+    def __len__(self) -> int:
+        return len(_MAKES)
+
+
+@cache
+def _made(name: str) -> Wire:
+    return _MAKES[name]()
+
+
+def _gemini() -> Wire:
+    from freellmapi.providers.gemini import GeminiWire
+
+    return GeminiWire()
+
+
+def _cohere() -> Wire:
+    from freellmapi.providers.cohere import CohereWire
+
+    return CohereWire()
+
+
+_MAKES: Mapping[str, Callable[[], Wire]] = {
+    "openai": OpenAIWire,
+    "gemini": _gemini,
+    "cohere": _cohere,
+}
+
+WIRES = Wires()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
-import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import field
 from pathlib import Path
@@ -11,12 +9,9 @@ from types import MappingProxyType
 from typing import Any
 
 from freellmapi.core.errors import SettingsError
+from freellmapi.core.near import near
 from freellmapi.core.values import dataclass
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
+from freellmapi.providers.toml_file import parse_toml
 
 PARTS = ("chain", "settings", "network", "keys", "providers", "limits")
 _ENV, _ENABLED = "env:", "enabled"
@@ -58,22 +53,21 @@ class ConfigFile:
 def read_config(path: Path) -> ConfigFile:
     """The file, without its bad entries; ``SettingsError`` when it is not TOML at all."""
     try:
-        with path.open("rb") as file:
-            data = tomllib.load(file)
+        data = parse_toml(path.read_bytes().decode())
     except OSError as exc:
         raise SettingsError(
             f"FREELLMAPI_CONFIG names {path}, which cannot be read ({exc.strerror})."
         ) from exc
     except UnicodeDecodeError as exc:
         raise SettingsError(f"{path} (FREELLMAPI_CONFIG) is not UTF-8 text.") from exc
-    except tomllib.TOMLDecodeError as exc:
+    except ValueError as exc:
         raise SettingsError(f"{path} (FREELLMAPI_CONFIG) is not TOML: {exc}.") from exc
     return parse_config(data)
 
 
 def parse_text(text: str) -> ConfigFile:
     """The same from text; ``ValueError`` says where it ends to be TOML."""
-    return parse_config(tomllib.loads(text))
+    return parse_config(parse_toml(text))
 
 
 def parse_config(data: Mapping[str, Any]) -> ConfigFile:
@@ -192,6 +186,6 @@ def _name(entry: object) -> str:
 
 
 def _unknown(name: str, known: tuple[str, ...], kind: str = "field") -> str:
-    near = difflib.get_close_matches(name, known, n=1)
-    hint = f"did you mean {near[0]}?" if near else f"there are: {', '.join(known)}."
+    meant = near(name, known, 1)
+    hint = f"did you mean {meant[0]}?" if meant else f"there are: {', '.join(known)}."
     return f"{name!r} is no {kind}; {hint}"

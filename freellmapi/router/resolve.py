@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Iterator, Sequence
 
 from freellmapi.core.catalog import Model
 from freellmapi.core.chat import ChatRequest
 from freellmapi.core.errors import GatewayError
+from freellmapi.core.near import near
 from freellmapi.core.values import dataclass
 from freellmapi.router.settings import STRATEGIES
 from freellmapi.router.snapshot import Snapshot
@@ -99,8 +99,8 @@ def known_names(snapshot: Snapshot) -> Iterator[str]:
 
 
 def _unknown(name: str, names: list[str]) -> GatewayError:
-    near = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
-    hint = f" Did you mean {' or '.join(repr(n) for n in near)}?" if near else ""
+    meant = near(name, names, 3, cutoff=0.5)
+    hint = f" Did you mean {' or '.join(repr(n) for n in meant)}?" if meant else ""
     return GatewayError(
         404,
         f"The model {name[:200]!r} does not exist here.{hint} GET /v1/models lists what there is.",

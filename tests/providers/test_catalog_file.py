@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from freellmapi.core.catalog import KeyProbe
+from freellmapi.core.catalog import KeyProbe, Model, Provider
 from freellmapi.core.limits import Limits
-from freellmapi.providers.catalog_fields import CatalogError
 from freellmapi.providers.catalog_file import family_of, parse_provider
+from freellmapi.providers.toml_file import read_kept
 
 GOOD = """
 id = "lab"
@@ -20,15 +22,22 @@ checked = 2026-11-22
 """
 
 
-def test_a_small_file_is_enough() -> None:
-    provider, models = parse_provider(GOOD, "lab.toml")
+def read(folder: Path, text: str) -> tuple[Provider, tuple[Model, ...]]:
+    path = folder / "lab.toml"
+    path.write_text(text)
+    return parse_provider(read_kept(path), path.name)
+
+
+def test_a_small_file_is_enough(tmp_path: Path) -> None:
+    provider, models = read(tmp_path, GOOD)
     assert (provider.id, provider.base_url) == ("lab", "https://lab.example/v1")
     assert provider.checked == "2026-11-22"
     assert models == ()
 
 
-def test_models_take_the_defaults_cap_by_cap() -> None:
-    _, (one, two) = parse_provider(
+def test_models_take_the_defaults_cap_by_cap(tmp_path: Path) -> None:
+    _, (one, two) = read(
+        tmp_path,
         GOOD
         + """
         [model_defaults]
@@ -42,15 +51,15 @@ def test_models_take_the_defaults_cap_by_cap() -> None:
         source = "elsewhere"
         confidence = "official"
         """,
-        "lab.toml",
     )
     assert (one.limits, one.confidence) == (Limits(rpm=5, rpd=7), "guess")
     assert (one.source, one.family) == ("https://lab.example/docs", "big-1")
     assert (two.limits.rpd, two.source, two.confidence) == (100, "elsewhere", "official")
 
 
-def test_quirks_and_probe_become_their_types() -> None:
-    provider, (model,) = parse_provider(
+def test_quirks_and_probe_become_their_types(tmp_path: Path) -> None:
+    provider, (model,) = read(
+        tmp_path,
         GOOD
         + """
         [quirks]
@@ -65,7 +74,6 @@ def test_quirks_and_probe_become_their_types() -> None:
         id = "m"
         quirks = { drop = ["seed"] }
         """,
-        "lab.toml",
     )
     assert provider.quirks.drop == {"n"}
     assert provider.quirks.clamp == {"temperature": (0, 1.5)}
@@ -105,9 +113,9 @@ def test_quirks_and_probe_become_their_types() -> None:
         (GOOD + '[model_defaults]\nid = "m"', r"lab\.toml\.model_defaults: unknown field 'id'"),
     ],
 )
-def test_what_is_wrong_is_named(text: str, complaint: str) -> None:
-    with pytest.raises(CatalogError, match=complaint):
-        parse_provider(text, "lab.toml")
+def test_what_is_wrong_is_named(tmp_path: Path, text: str, complaint: str) -> None:
+    with pytest.raises(ValueError, match=complaint):
+        read(tmp_path, text)
 
 
 @pytest.mark.parametrize(
