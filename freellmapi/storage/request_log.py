@@ -7,63 +7,26 @@ in memory and written as soon as it takes them again; a crash meanwhile loses th
 from __future__ import annotations
 
 import logging
-from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
-from functools import partial
 from typing import Any
 
 from sqlalchemy import Connection, Row, Select, delete, select
-from sqlalchemy.exc import DBAPIError
 
 from freellmapi.core.clock import Clock
 from freellmapi.core.values import dataclass
-from freellmapi.storage import bulk
-from freellmapi.storage.at_once import AtOnce
 from freellmapi.storage.counters import SUMMED
 from freellmapi.storage.db import Database, said
 from freellmapi.storage.group_commit import Closed, GroupCommit
-from freellmapi.storage.logged import (
-    LoggedRequest,
-    attempt_values,
-    read_request,
-    request_values,
-)
+from freellmapi.storage.logged import LoggedRequest, read_request
+from freellmapi.storage.row_writer import RowWriter
 from freellmapi.storage.tables import attempts, counters, requests
-from freellmapi.storage.writer import Writer, is_passing
 
 __all__ = ["LogWriteError", "LoggedRequest", "RequestLog", "UsageRow"]
 
 log = logging.getLogger(__name__)
 
-#: Seconds before the second and each further try of a transaction that failed; a server may
-#: be on its way back from a restart.
-_BACKOFF = (0.05, 0.2, 0.8)
-_SERVER_BACKOFF = (*_BACKOFF, 1.0, 2.0)
-PATIENCE = 5.0
-"""Seconds after which no further try is begun: an answer's last byte waits for them. SQLite
-waits as long again for its lock, see ``db.BUSY_TIMEOUT_MS``, if the first tries failed at once."""
-MAX_KEPT = 10_000
-"""Rows that are kept in memory, some 20 MB; what comes then is lost."""
-_BATCH = 500
-MOST_AT_ONCE = 50
-"""Rows that are written without a thread of their own, in some 20 us each."""
 _PRUNE_BATCH = 500
-MOST_AT_ONCE = 50
-"""Rows that are written on the hub, at some 20 us each."""
-MOST_AT_ONCE = 50
-"""Rows that are written without a thread of their own, in some 20 us each."""
-SLOW = 0.005
-"""Seconds for which a transaction may hold the hub up before it is let off for a while."""
-_REST = 1_000
-"""How many times as long it is let off: a slow disk takes a thousandth of its time."""
-
-#: The newest row, or the newest that there was if it is deleted by now: no id is given twice.
-_NEWEST = (
-    "SELECT max(value) FROM (SELECT max(id) AS value FROM requests UNION ALL "
-    f"SELECT value FROM counters WHERE name = '{SUMMED}') AS newest"
-)
-
 #: Seconds that an attempt may start after its request came.
 _LONGEST_REQUEST = 600.0
 
@@ -90,30 +53,17 @@ class RequestLog:
     def __init__(self, database: Database, clock: Clock) -> None:
         self._database = database
         self._clock = clock
-        self._group = GroupCommit(self._write, self._write_at_once)
-        self._writer: Writer | None = None
-        self._at_once = AtOnce(database, clock)
-        self._refused = _refusals(database)
-        self._backoff = _BACKOFF if database.is_sqlite else _SERVER_BACKOFF
-        self._refusal: Exception = LogWriteError()
+        self._rows = RowWriter(database, clock)
+        self._group = GroupCommit(self._rows.write, self._rows.write_at_once)
         self._reported: BaseException | None = None
-        self._before: int | None = None
-        """The newest row before the first try to write these."""
-        self._kept: deque[LoggedRequest] = deque()
-        self.is_away = False
-        """Whether the database refused the last rows; nobody waits for it then."""
-        self.failures = 0
-        """Rows that were lost since the start."""
-        self.transactions = 0
-        """Transactions that were committed since the start."""
 
     def append(self, row: LoggedRequest) -> None:
         """Returns when the row is committed; ``LogWriteError`` when it is not.
 
         Other greenlets run meanwhile. Rows of concurrent callers share transactions.
         """
-        if self.is_away:
-            self._keep((row,))
+        if self._rows.is_away:
+            self._rows.keep((row,))
             raise LogWriteError("the request log cannot be written at the moment")
         try:
             error = self._group.add(row)
@@ -129,13 +79,12 @@ class RequestLog:
 
     def paused(self) -> AbstractContextManager[None]:
         """For who writes for a while, off the hub: rows that come meanwhile wait on a thread."""
-        return self._at_once.paused()
+        return self._rows.at_once.paused()
 
     def close(self) -> None:
         """Returns when all that was appended is committed or refused."""
         self._group.close()
-        self._drop_writer()
-        self._at_once.close()
+        self._rows.close()
 
     @property
     def waiting(self) -> int:
@@ -145,7 +94,22 @@ class RequestLog:
     @property
     def kept(self) -> int:
         """Rows in memory that the database has refused so far."""
-        return len(self._kept)
+        return self._rows.kept
+
+    @property
+    def is_away(self) -> bool:
+        """Whether the database refused the last rows; nobody waits for it then."""
+        return self._rows.is_away
+
+    @property
+    def failures(self) -> int:
+        """Rows that were lost since the start."""
+        return self._rows.failures
+
+    @property
+    def transactions(self) -> int:
+        """Transactions that were committed since the start."""
+        return self._rows.transactions
 
     def recent(self, limit: int, before_id: int | None = None) -> tuple[LoggedRequest, ...]:
         """The newest rows, newest first; those older than row ``before_id`` if given."""
@@ -210,110 +174,6 @@ class RequestLog:
                 return gone
             self._clock.sleep(0)
 
-    # This runs on the hub.
-
-    def _write_at_once(self, rows: Sequence[LoggedRequest]) -> bool:
-        if self.is_away or len(rows) > MOST_AT_ONCE:
-            return False
-        if not self._at_once.write(partial(self._transact, rows), self._refused):
-            return False
-        self._before = None
-        return True
-
-    # What follows runs on the writer's thread.
-
-    def _write(self, rows: Sequence[LoggedRequest]) -> Mapping[int, Exception]:
-        if not rows:
-            self._write_kept()
-            return {}
-        errors = None if self.is_away else self._write_batch(rows, self._backoff)
-        if errors is None:
-            self.is_away = True
-            self._keep(rows)
-            return dict.fromkeys(range(len(rows)), self._refusal)
-        self._before = None
-        self.failures += len(errors)
-        return errors
-
-    def _write_kept(self) -> None:
-        while self._kept:
-            rows = [self._kept.popleft() for _ in range(min(_BATCH, len(self._kept)))]
-            errors = self._write_batch(rows, ())
-            if errors is None:
-                self._kept.extendleft(reversed(rows))
-                return
-            self.failures += len(errors)
-        self._before = None
-        self.is_away = False
-
-    def _write_batch(
-        self, rows: Sequence[LoggedRequest], backoff: Sequence[float]
-    ) -> Mapping[int, Exception] | None:
-        """The errors of rows that can never be written; None when none can for now."""
-        error = self._try(rows, backoff)
-        if error is None:
-            return {}
-        if self._is_passing(error):
-            self._refusal = error
-            return None
-        if len(rows) == 1:
-            return {0: error}
-        # One row that cannot be stored must not take the others with it.
-        return {n: error for n, row in enumerate(rows) if (error := self._try([row], backoff))}
-
-    def _try(self, rows: Sequence[LoggedRequest], backoff: Sequence[float]) -> Exception | None:
-        """Writes the rows in one transaction, again after a while if the fault may pass."""
-        give_up = self._clock.monotonic() + PATIENCE
-        for wait in (*backoff, None):
-            try:
-                self._writer = self._writer or Writer(self._database.engine)
-                self._transact(rows, self._writer)
-                return None
-            except self._refused as exc:
-                self._drop_writer()
-                late = wait is None or self._clock.monotonic() + wait >= give_up
-                if late or not self._is_passing(exc):
-                    return exc
-                self._clock.sleep(wait or 0)
-        return None
-
-    def _keep(self, rows: Sequence[LoggedRequest]) -> None:
-        """From any thread."""
-        room = max(0, MAX_KEPT - len(self._kept))
-        self._kept.extend(rows[:room])
-        self.failures += len(rows[room:])
-
-    def _transact(self, rows: Sequence[LoggedRequest], writer: Writer) -> None:
-        with writer.transaction():
-            newest = writer.scalar(_NEWEST)
-            missing = self._missing(writer, rows, newest)
-            if missing:
-                _add(writer, missing, newest)
-        self.transactions += 1
-
-    def _missing(
-        self, writer: Writer, rows: Sequence[LoggedRequest], newest: int
-    ) -> Sequence[LoggedRequest]:
-        """All at first; then those that are not there, as a server that commits may be gone
-        before it has said so."""
-        if self._before is None:
-            self._before = newest
-            return rows
-        since = f"SELECT request_id FROM requests WHERE id > {writer.mark}"
-        there = {id for (id,) in writer.rows(since, (self._before,))}
-        return [row for row in rows if row.request_id not in there]
-
-    def _is_passing(self, error: Exception) -> bool:
-        # Opening a connection is still SQLAlchemy's, and so are the errors of that.
-        return isinstance(error, DBAPIError) or is_passing(self._database.engine, error)
-
-    def _drop_writer(self) -> None:
-        if self._writer is not None:
-            self._writer.close()
-            self._writer = None
-
-    # And this again on the callers' side.
-
     def _report(self, error: Exception) -> None:
         """One line for each transaction lost, not one for each of its rows."""
         if error is not self._reported:
@@ -321,24 +181,6 @@ class RequestLog:
             log.error(
                 "request log not written kept=%d lost=%d: %s", self.kept, self.failures, said(error)
             )
-
-
-def _add(writer: Writer, rows: Sequence[LoggedRequest], newest: int) -> None:
-    numbered = list(enumerate(rows, 1 + newest))
-    bulk.add(writer, requests, [request_values(id, row) for id, row in numbered])
-    tried = [
-        attempt_values(id, n, attempt)
-        for id, row in numbered
-        for n, attempt in enumerate(row.attempts)
-    ]
-    bulk.add(writer, attempts, tried)
-
-
-def _refusals(database: Database) -> tuple[type[Exception], ...]:
-    """What writing may raise: the driver's errors, or Python's for a value it cannot bind
-    (lone surrogates, integers over 64 bits)."""
-    driver_error = database.engine.dialect.loaded_dbapi.Error
-    return (DBAPIError, driver_error, ValueError, OverflowError, TypeError)
 
 
 def read_rows(connection: Connection, query: Select[Any]) -> tuple[LoggedRequest, ...]:

@@ -9,11 +9,12 @@ from pathlib import Path
 import gevent
 import pytest
 
-from freellmapi.storage import request_log
+from freellmapi.storage import row_writer
 from freellmapi.storage.at_once import REST, SLOW
 from freellmapi.storage.checkpoint import checkpoint
 from freellmapi.storage.db import Database
-from freellmapi.storage.request_log import MOST_AT_ONCE, RequestLog
+from freellmapi.storage.request_log import RequestLog
+from freellmapi.storage.row_writer import MOST_AT_ONCE
 from tests.fakes.clock import FrozenClock
 from tests.storage.rows import row
 
@@ -31,13 +32,13 @@ def requests(sqlite: Database, clock: FrozenClock) -> Iterator[RequestLog]:
 def writers(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """The threads that have written rows, one for each transaction."""
     seen: list[int] = []
-    add = request_log._add
+    add = row_writer._add
 
     def noted(*args: object) -> None:
         seen.append(threading.get_ident())
         add(*args)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(request_log, "_add", noted)
+    monkeypatch.setattr(row_writer, "_add", noted)
     return seen
 
 
@@ -81,14 +82,14 @@ def test_nobody_waits_here_for_another_writer(
 def test_a_disk_that_does_not_keep_up_is_left_to_the_thread_for_a_while(
     requests: RequestLog, clock: FrozenClock, writers: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    noted = request_log._add
+    noted = row_writer._add
 
     def slow(*args: object) -> None:
         clock.sleep(2 * SLOW)
         noted(*args)  # type: ignore[arg-type]
 
     with monkeypatch.context() as patch:
-        patch.setattr(request_log, "_add", slow)
+        patch.setattr(row_writer, "_add", slow)
         requests.append(row(1))
     requests.append(row(2))
     clock.sleep(2 * SLOW * REST)
@@ -100,7 +101,7 @@ def test_a_disk_that_does_not_keep_up_is_left_to_the_thread_for_a_while(
 def test_what_fails_here_is_written_once_by_the_thread(
     requests: RequestLog, writers: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    noted = request_log._add
+    noted = row_writer._add
 
     def failing(*args: object) -> None:
         noted(*args)  # type: ignore[arg-type]
@@ -108,7 +109,7 @@ def test_what_fails_here_is_written_once_by_the_thread(
             raise OverflowError("a value that cannot be stored, as far as is known here")
 
     with monkeypatch.context() as patch:
-        patch.setattr(request_log, "_add", failing)
+        patch.setattr(row_writer, "_add", failing)
         requests.append(row(1))
     assert [writer == HERE for writer in writers] == [True, False]
     assert ids(requests) == ["req_1"]

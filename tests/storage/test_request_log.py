@@ -22,14 +22,13 @@ from freellmapi.storage import tables
 from freellmapi.storage.db import Database
 from freellmapi.storage.folding import fold
 from freellmapi.storage.request_log import (
-    MAX_KEPT,
-    PATIENCE,
     LoggedRequest,
     LogWriteError,
     RequestLog,
     UsageRow,
 )
 from freellmapi.storage.rollups import HOUR, Rollups
+from freellmapi.storage.row_writer import MAX_KEPT, PATIENCE
 from tests.fakes.clock import FrozenClock
 from tests.storage.rows import ANSWERED, FAILED, NOW, REFUSED, ROW, row
 
