@@ -95,6 +95,8 @@ class Background:
         """Transactions of the log when it was last summed up; not yet, at the start."""
         self._copied = 0
         """And when they were last copied into the database."""
+        self._is_grown = False
+        """Whether SQLite's write-ahead log has its size from busier times."""
         self._waiting: set[str] = set()
         """Jobs that the database did not answer the last time."""
 
@@ -183,18 +185,31 @@ class Background:
         services = self._services
         written = services.request_log.transactions
         if written == self._summed:
+            self._rest()
             return
 
         def sum_up() -> None:
             with services.request_log.paused():
                 if written - self._copied >= COPY_AFTER:
                     checkpoint(services.database)
-                    self._copied = written
+                    self._copied, self._is_grown = written, True
                 # The first to write after that waits for the disk once more: not a request.
                 fold(services.database, services.clock.now())
 
         off_hub(sum_up)
         self._summed = written
+
+    def _rest(self) -> None:
+        """Give back what the write-ahead log takes on disk: 50 MB after thousands of requests."""
+        services = self._services
+
+        def shrink() -> None:
+            with services.request_log.paused():
+                checkpoint(services.database, shrink=True)
+
+        if self._is_grown:
+            self._is_grown = False
+            off_hub(shrink)
 
     def _save(self) -> None:
         """Write down what was measured; all but the write itself stays on the hub."""
