@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import cached_property
 from random import Random
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from freellmapi.core.cancel import Cancellation
 from freellmapi.core.catalog import Model
@@ -17,7 +18,6 @@ from freellmapi.router.call import Tools
 from freellmapi.router.configuration import Configuration
 from freellmapi.router.continuation import is_resumable
 from freellmapi.router.execute import Execution
-from freellmapi.router.explain import Explanation, explain
 from freellmapi.router.failure import failure
 from freellmapi.router.headroom import Headroom
 from freellmapi.router.health import Health
@@ -27,7 +27,6 @@ from freellmapi.router.measurements import Measurements
 from freellmapi.router.places import Places
 from freellmapi.router.plan import plan
 from freellmapi.router.preferences import Preferences
-from freellmapi.router.quota import Meter
 from freellmapi.router.record import Caller, Record
 from freellmapi.router.resolve import Wanted
 from freellmapi.router.served import ServedStream
@@ -36,6 +35,10 @@ from freellmapi.router.traffic import Traffic
 from freellmapi.router.waiting import next_slot, wait_for
 from freellmapi.storage.logged import LoggedRequest
 from freellmapi.storage.request_log import LogWriteError
+
+if TYPE_CHECKING:
+    from freellmapi.router.explain import Explanation
+    from freellmapi.router.quota import Meter
 
 log = logging.getLogger(__name__)
 
@@ -77,7 +80,6 @@ class Gateway:
         """Model ref -> context window learned from a refusal, in tokens."""
         self._line = Line()
         self._places = Places(tools.ledger, tools.clock)
-        self.meter = Meter(self.picture)
         self.traffic = Traffic()
         self._requests = requests
         self.health = health
@@ -208,8 +210,19 @@ class Gateway:
             tools.calibration,
         )
 
+    # What only an owner who looks asks for is loaded then: 4 ms of the start.
+
+    @cached_property
+    def meter(self) -> Meter:
+        """What is left of the day."""
+        from freellmapi.router.quota import Meter
+
+        return Meter(self.picture)
+
     def explain(self, chat: ChatRequest, token_id: int | None = None) -> Explanation:
         """Who would serve the request and why; 404 for an unknown model. Changes nothing."""
+        from freellmapi.router.explain import explain
+
         picture, preferences = self.picture(), self.preferences
         session = session_of(chat, token_id)
         preference = preferences.of(chat, session, picture.snapshot, explore=False)

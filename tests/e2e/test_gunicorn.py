@@ -138,6 +138,7 @@ NOT_FOR_REQUESTS = frozenset(
     {
         *("jsonschema", "sqlalchemy.orm", "prometheus_client", "requests", "urllib3", "xllamacpp"),
         *("freellmapi.providers.gemini", "freellmapi.providers.cohere", "difflib", "flask"),
+        *("freellmapi.router.explain", "freellmapi.router.quota"),
     }
 )
 NOT_IN_THE_MASTER = NOT_FOR_REQUESTS | {
