@@ -23,14 +23,12 @@ from freellmapi.core.cancel import Cancellation
 from freellmapi.core.clock import Clock
 from freellmapi.core.errors import ErrorKind, UpstreamError
 from freellmapi.core.values import dataclass
+from freellmapi.providers.inflow import Inflow
 from freellmapi.providers.origins import Origin, Pool, Proxies
 from freellmapi.providers.outbound import Outbound
 
-READ_BYTES = 65_536
 MAX_HEAD_BYTES = 64 * 1024
 """The parser takes half a microsecond for each of them."""
-TURN_BYTES = 512 * 1024
-"""Bytes after which others have their turn, when more is always there at once."""
 MAX_BODY_BYTES = 64 * 1024 * 1024
 GONE = "the client has left"
 USER_AGENT = f"freellmapi/{__version__}"
@@ -96,24 +94,29 @@ class Response:
         "_cancel",
         "_clock",
         "_inflate",
+        "_inflow",
         "_parser",
         "_pool",
         "_sock",
-        "_taken",
         "headers",
         "status",
     )
 
     def __init__(
-        self, sock: Any, pool: Pool, parser: _Parser, clock: Clock, cancel: Cancellation
+        self,
+        sock: Any,
+        inflow: Inflow,
+        pool: Pool,
+        parser: _Parser,
+        clock: Clock,
+        cancel: Cancellation,
     ) -> None:
         self._sock = sock
+        self._inflow = inflow
         self._pool = pool
         self._parser = parser
         self._clock = clock
         self._cancel = cancel
-        self._taken = 0
-        """Bytes since others had a turn for sure."""
         self.status: int = parser.get_code()
         self.headers: dict[str, str] = {name.lower(): value for name, value in parser.items()}
         encoding = self.headers.get("content-encoding", "").lower()
@@ -143,14 +146,7 @@ class Response:
     def _receive(self, timeout: float) -> None:
         if self._sock is None:
             raise ConnectionResetError
-        # A timeout of 0 would mean a socket that never waits.
-        self._sock.settimeout(max(timeout, 0.001))
-        received = self._sock.recv(READ_BYTES)
-        self._taken += len(received)
-        if self._taken > TURN_BYTES:
-            self._taken = 0
-            # With 0 gevent would not look who has come.
-            self._clock.sleep(0.0005)
+        received = self._inflow.receive(timeout)
         try:
             self._parser.feed(received)
         except HTTPParseError as exc:
@@ -163,8 +159,7 @@ class Response:
     def _receive_rest(self) -> None:
         """Take what has arrived without waiting: behind ``[DONE]`` it is often the body's end."""
         try:
-            self._sock.settimeout(0.0)
-            self._parser.feed(self._sock.recv(READ_BYTES))
+            self._parser.feed(self._inflow.at_once())
         except (OSError, HTTPParseError):
             return
 
@@ -205,6 +200,7 @@ class Response:
         if sock is None:
             return
         self._cancel.interrupted_by(None)
+        self._inflow.close()
         if reusable and not self._parser.should_close():
             self._pool.return_socket(sock)
         else:
@@ -243,7 +239,9 @@ class Transport:
                 parser = _Parser()
                 sock, reused = self._connect(origin.pool, connect_timeout, cancel)
                 try:
-                    self._exchange(origin.pool, sock, parser, message, first_byte_timeout, cancel)
+                    inflow = self._exchange(
+                        origin.pool, sock, parser, message, first_byte_timeout, cancel
+                    )
                 except ConnectionError:
                     # A kept-alive connection may have been closed under our hands: if nothing
                     # of the request was answered it is sent once more, on a new one.
@@ -251,7 +249,7 @@ class Transport:
                         raise
                     origin.pool.drop_idle()
                 else:
-                    return Response(sock, origin.pool, parser, self._clock, cancel)
+                    return Response(sock, inflow, origin.pool, parser, self._clock, cancel)
         except _FOREIGN as exc:
             raise _mapped(exc, cancel) from exc
 
@@ -281,8 +279,9 @@ class Transport:
         message: bytes,
         timeout: float,
         cancel: Cancellation,
-    ) -> None:
+    ) -> Inflow:
         """Send a request and read the head of its answer; the socket is given up on failure."""
+        inflow: Inflow | None = None
         try:
             cancel.interrupted_by(sock.close)
             deadline = self._clock.monotonic() + timeout
@@ -290,21 +289,24 @@ class Transport:
             sent = sock.send(message)
             if sent < len(message):
                 sock.sendall(memoryview(message)[sent:])
+            inflow = Inflow(sock)
             received = 0
             while not parser.headers_complete or parser.get_code() < 200:
                 left = deadline - self._clock.monotonic()
                 if left <= 0:
                     raise TimeoutError
-                sock.settimeout(left)
-                data = sock.recv(READ_BYTES)
+                data = inflow.receive(left)
                 received += len(data)
                 if not data:
                     raise ConnectionResetError
                 parser.feed(data)
                 if received > MAX_HEAD_BYTES and not parser.headers_complete:
                     raise HTTPParseError("the head is too large")
+            return inflow
         except BaseException:
             cancel.interrupted_by(None)
+            if inflow is not None:
+                inflow.close()
             pool.release_socket(sock)
             raise
 
