@@ -11,7 +11,7 @@ from gunicorn.glogging import Logger
 from gunicorn.http import wsgi
 from gunicorn.http.parser import RequestParser
 
-from freellmapi.lean_worker import Joined, LeanWorker, http_date, send
+from freellmapi.lean_worker import Joined, LeanResponse, LeanWorker, http_date, send
 
 
 @pytest.fixture
@@ -154,3 +154,62 @@ def test_who_may_say_that_a_request_came_over_tls(
 def test_where_the_application_may_complain_is_made_once() -> None:
     config = Config()
     assert wsgi.base_environ(config)["wsgi.errors"] is wsgi.base_environ(config)["wsgi.errors"]
+
+
+class Asked:
+    """As much of a request as an answer looks at."""
+
+    method = "POST"
+
+    def __init__(self, version: tuple[int, int] = (1, 1)) -> None:
+        self.version = version
+
+    def should_close(self) -> bool:
+        return False
+
+
+class Written:
+    """A connection that keeps what is sent."""
+
+    def __init__(self) -> None:
+        self.sent: list[bytes] = []
+
+    def sendall(self, data: bytes) -> None:
+        self.sent.append(data)
+
+
+PIECES = [b"data: a\n\n", b"", b"x" * 300, b"data: [DONE]\n\n"]
+
+
+@pytest.mark.parametrize(
+    ("version", "status", "headers", "pieces"),
+    [
+        pytest.param((1, 1), "200 OK", [], PIECES, id="in chunks"),
+        pytest.param((1, 0), "200 OK", [], PIECES, id="until the end"),
+        pytest.param((1, 1), "200 OK", [("Content-Length", "4")], [b"abc", b"def"], id="whole"),
+        pytest.param((1, 1), "204 No Content", [], [b"abc"], id="without a body"),
+    ],
+)
+def test_an_answer_is_written_as_gunicorn_would(
+    version: tuple[int, int], status: str, headers: list[tuple[str, str]], pieces: list[bytes]
+) -> None:
+    found: list[tuple[bytes, int]] = []
+    for made in (LeanResponse, LeanResponse.__base__):
+        to = Written()
+        answer = made(Asked(version), to, Config())
+        write = answer.start_response(status, headers)
+        for piece in pieces:
+            write(piece)
+        answer.close()
+        found.append((b"".join(to.sent), answer.sent))
+    assert found[0] == found[1]
+    assert wsgi.Response is LeanResponse, "gunicorn makes this one"
+
+
+def test_what_is_no_bytes_is_refused_in_the_middle_too() -> None:
+    to = Written()
+    answer = LeanResponse(Asked(), to, Config())
+    answer.start_response("200 OK", [])(b"first")
+    with pytest.raises(TypeError):
+        answer.write("text")  # type: ignore[arg-type]
+    assert b"text" not in b"".join(to.sent)

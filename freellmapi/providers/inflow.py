@@ -19,13 +19,16 @@ class Inflow:
     gives others their turn, however fast a provider sends.
     """
 
-    __slots__ = ("_is_tls", "_seconds", "_sock", "_timer")
+    __slots__ = ("_is_tls", "_recv", "_seconds", "_sock", "_timer")
 
     def __init__(self, sock: Any) -> None:
         self._sock = sock
         self._is_tls = isinstance(sock, ssl.SSLSocket)
+        # Plain ones are asked below gevent, which has nothing to add where nobody waits.
+        self._recv = sock.recv if self._is_tls else sock._sock.recv
         self._timer: Any = None
-        self._seconds = 0.0
+        self._seconds: float | None = None
+        """How long the timer runs; most waits of a stream may last equally long."""
         # From now on it never waits by itself.
         sock.settimeout(0.0)
 
@@ -40,7 +43,7 @@ class Inflow:
             self._wait(sock._read_event, timeout)
         while True:
             try:
-                received: bytes = sock.recv(READ_BYTES)
+                received: bytes = self._recv(READ_BYTES)
             except (BlockingIOError, ssl.SSLWantReadError):
                 self._wait(sock._read_event, timeout)
             except ssl.SSLWantWriteError:
@@ -50,12 +53,12 @@ class Inflow:
 
     def at_once(self) -> bytes:
         """What has come already; ``OSError`` if nothing has."""
-        received: bytes = self._sock.recv(READ_BYTES)
+        received: bytes = self._recv(READ_BYTES)
         return received
 
     def close(self) -> None:
         """Give up the timer; the socket is left as it is."""
-        timer, self._timer = self._timer, None
+        timer, self._timer, self._seconds = self._timer, None, None
         if timer is not None:
             timer.stop()
             timer.close()
@@ -64,7 +67,8 @@ class Inflow:
         """Until the socket's ``event``; who closes the socket has it raise an ``OSError``."""
         if event is None:
             raise OSError(errno.EBADF, "closed by another greenlet")
-        resume, timer = gevent.getcurrent().switch, self._timer_of(timeout)
+        resume = gevent.getcurrent().switch
+        timer = self._timer if timeout == self._seconds else self._timer_of(timeout)
         # ``start`` would count on from where the last wait left it.
         timer.again(resume, False, update=True)
         try:
@@ -76,11 +80,9 @@ class Inflow:
             timer.stop()
 
     def _timer_of(self, seconds: float) -> Any:
-        """The one of the last wait when it was as long, as in a stream nearly all are."""
-        if self._timer is None or seconds != self._seconds:
-            self.close()
-            self._seconds = seconds
-            # With 0 it would never fire.
-            after = max(seconds, 0.001)
-            self._timer = self._sock.hub.loop.timer(after, after)
+        """A new one in place of the last."""
+        self.close()
+        # With 0 it would never fire.
+        after = max(seconds, 0.001)
+        self._timer, self._seconds = self._sock.hub.loop.timer(after, after), seconds
         return self._timer

@@ -16,6 +16,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import gevent
+from geventhttpclient._parser import HTTPResponseParser
 from geventhttpclient.response import HTTPParseError, HTTPResponse
 
 from freellmapi import __version__
@@ -44,6 +45,9 @@ class Endpoint:
 
 class _Parser(HTTPResponse):
     """An HTTP response as it arrives; body pieces are kept until taken."""
+
+    feed_body = HTTPResponseParser.feed
+    """``feed`` without its care for what follows the head of an answer that has no body."""
 
     def __init__(self) -> None:
         super().__init__("POST")
@@ -132,7 +136,9 @@ class Response:
         try:
             while True:
                 if parser.pieces:
-                    data = self._decoded(parser.take())
+                    data = parser.take()
+                    if self._inflate is not None:
+                        data = self._decoded(self._inflate, data)
                     if data:
                         return data
                 elif parser.message_complete:
@@ -148,7 +154,7 @@ class Response:
             raise ConnectionResetError
         received = self._inflow.receive(timeout)
         try:
-            self._parser.feed(received)
+            self._parser.feed_body(received)
         except HTTPParseError as exc:
             if not received:
                 raise ConnectionResetError from exc
@@ -163,11 +169,9 @@ class Response:
         except (OSError, HTTPParseError):
             return
 
-    def _decoded(self, data: bytes) -> bytes:
-        if self._inflate is None:
-            return data
-        plain = self._inflate.decompress(data, MAX_BODY_BYTES)
-        if self._inflate.unconsumed_tail:
+    def _decoded(self, inflate: Any, data: bytes) -> bytes:
+        plain: bytes = inflate.decompress(data, MAX_BODY_BYTES)
+        if inflate.unconsumed_tail:
             raise zlib.error("more than a whole answer may have, from one packet")
         return plain
 

@@ -95,7 +95,8 @@ class AnswerStream:
             self._end(None)
             raise StopIteration
         try:
-            return self._read_on()
+            batch, over = self._read_within_silence() if self._finish is None else self._read_tail()
+            return batch + self._closing_chunks() if over else batch
         except UpstreamError as exc:
             error = self._broken(exc)
             self._end(error)
@@ -106,16 +107,6 @@ class AnswerStream:
         if self._on_end is not None:
             gone = None if self._done else UpstreamError(ErrorKind.CLIENT_GONE, "the client left")
             self._end(gone)
-
-    def _read_on(self) -> list[Chunk]:
-        """The next chunks; an empty list when nothing has come for a ping's interval."""
-        if self._finish is not None:
-            batch, over = self._read_tail()
-        else:
-            batch, over = self._read_within_silence()
-        if over:
-            batch += self._closing_chunks()
-        return batch
 
     def _read_within_silence(self) -> tuple[list[Chunk], bool]:
         # Only waiting here counts as the provider's silence: a client that reads slowly may

@@ -75,10 +75,10 @@ def timed_out(inflow: Inflow, seconds: float) -> float:
 def test_each_wait_has_its_whole_time(ends: tuple[Any, Any, Said]) -> None:
     ours, theirs, said = ends
     inflow = Inflow(ours)
-    for number in range(4):
-        gevent.spawn_later(0.2, theirs.sendall, said(b"%d" % number))
-        assert inflow.receive(0.3) == b"%d" % number
-    assert 0.29 <= timed_out(inflow, 0.3) < 0.45
+    for number in range(6):
+        gevent.spawn_later(0.1, theirs.sendall, said(b"%d" % number))
+        assert inflow.receive(0.5) == b"%d" % number
+    assert 0.49 <= timed_out(inflow, 0.5) < 1
 
 
 def test_time_that_this_machine_took_is_not_the_providers(ends: tuple[Any, Any, Said]) -> None:
@@ -87,7 +87,7 @@ def test_time_that_this_machine_took_is_not_the_providers(ends: tuple[Any, Any, 
     busy_until = time.monotonic() + 0.15
     while time.monotonic() < busy_until:
         pass
-    assert 0.19 <= timed_out(inflow, 0.2) < 0.35
+    assert 0.19 <= timed_out(inflow, 0.2) < 0.7
 
 
 @pytest.mark.parametrize("seconds", [0.05, 0.0, -5.0])
@@ -96,7 +96,7 @@ def test_another_time_takes_effect_at_once(ends: tuple[Any, Any, Said], seconds:
     inflow = Inflow(ours)
     theirs.sendall(said(b"a"))
     assert inflow.receive(60) == b"a"
-    assert timed_out(inflow, seconds) < 0.25
+    assert timed_out(inflow, seconds) < 0.5
     theirs.sendall(said(b"b"))
     assert inflow.receive(60) == b"b", "a wait that was in vain harms no later one"
 
@@ -137,7 +137,7 @@ def test_a_record_in_two_parts_is_waited_for(tmp_path: Path) -> None:
     gevent.spawn_later(0.1, theirs.sendall, record[9:])
     assert inflow.receive(1) == b"whole"
     theirs.sendall(said(b"never")[:9])
-    assert timed_out(inflow, 0.1) < 0.4
+    assert timed_out(inflow, 0.1) < 0.6
     ours.close()
     theirs.close()
     gevent.sleep(0.001)
@@ -158,7 +158,7 @@ def test_who_closes_the_socket_ends_the_wait(ends: tuple[Any, Any, Said]) -> Non
         inflow.receive(5)
     assert not isinstance(caught.value, TimeoutError)
     assert 0.05 < time.monotonic() - began < 1
-    with pytest.raises((OSError, ValueError), match=r"closed|[Bb]ad file"):
+    with pytest.raises(OSError, match="closed"):
         inflow.receive(5)
 
 
