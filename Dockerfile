@@ -22,8 +22,7 @@ COPY --from=build /opt/freellmapi /opt/freellmapi
 # The image's Python comes without its standard library compiled, and the user below cannot keep
 # what Python compiles: once here, as the command line and the server (-OO) need it.
 RUN /opt/freellmapi/bin/python -c "import freellmapi.cli, freellmapi.preflight" \
-    && /opt/freellmapi/bin/python -OO -X no_debug_ranges -c "import gunicorn.app.wsgiapp, freellmapi.worker, freellmapi.web; \
-        from freellmapi.providers import catalog, wires; catalog.load_catalog(); [*wires.WIRES.values()]"
+    && /opt/freellmapi/bin/python -OO -X no_debug_ranges -m freellmapi.everything
 
 ENV PATH=/opt/freellmapi/bin:$PATH \
     PYTHONUNBUFFERED=1 \

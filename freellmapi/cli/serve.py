@@ -13,7 +13,7 @@ import click
 
 from freellmapi.cli.commands import Command
 from freellmapi.cli.session import Failed, Session
-from freellmapi.command import GUNICORN, compiled_elsewhere
+from freellmapi.command import GUNICORN, compile_first, compiled_elsewhere
 from freellmapi.core.errors import SettingsError
 from freellmapi.port import check_port
 from freellmapi.preflight import preflight
@@ -50,12 +50,13 @@ def serve(session: Session, write_key: bool) -> None:
     if "LISTEN_FDS" not in settings.environ:
         check_port(settings.host, settings.port)
     preflight(settings)
+    compiled = compiled_elsewhere(settings.data_dir)
+    compile_first(compiled)
     session.show(
         {"url": settings.url, "api": f"{settings.url}/v1"},
         NEXT.format(url=settings.url, command=command_name()),
     )
     sys.stdout.flush()
-    compiled = compiled_elsewhere(settings.data_dir)
     os.execv(sys.executable, [sys.executable, *compiled, *GUNICORN, str(gunicorn_config())])
 
 

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import compileall
+import os
 import socket
+import subprocess
 import sys
 from importlib.util import cache_from_source
 from pathlib import Path
@@ -9,7 +12,7 @@ import pytest
 
 import freellmapi
 from freellmapi.cli.serve import gunicorn_config, write_encryption_key
-from freellmapi.command import compiled_elsewhere
+from freellmapi.command import SERVER, compile_first, compiled_elsewhere
 from freellmapi.core.errors import SettingsError
 from freellmapi.settings import Settings, load_dotenv_file
 from freellmapi.storage.vault import parse_key
@@ -77,3 +80,37 @@ def test_what_is_compiled_is_kept_in_the_data_folder_where_it_must_be(
     compiled.touch()
     compiled.parent.chmod(0o500)
     assert compiled_elsewhere(tmp_path / "data") == (), "compiled by whoever installed it"
+
+
+@pytest.mark.parametrize("is_elsewhere", [False, True])
+def test_the_server_is_compiled_by_another_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_elsewhere: bool
+) -> None:
+    """Once, and again when something of it has changed."""
+    asked: list[list[str]] = []
+    source = tmp_path / "package" / "__init__.py"
+    source.parent.mkdir()
+    source.touch()
+    prefix = str(tmp_path / "kept") if is_elsewhere else None
+    elsewhere = ("-X", f"pycache_prefix={prefix}") if prefix else ()
+    monkeypatch.setattr(freellmapi, "__file__", str(source))
+    monkeypatch.setattr(subprocess, "run", asked.append)
+
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    compile_first(elsewhere)
+    assert not asked, "nothing is to be written"
+
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
+    compile_first(elsewhere)
+    assert asked == [[sys.executable, *elsewhere, *SERVER, "-m", "freellmapi.everything"]]
+
+    with monkeypatch.context() as patched:
+        patched.setattr(sys, "pycache_prefix", prefix)
+        assert compileall.compile_file(source, quiet=2, optimize=2)
+    compile_first(elsewhere)
+    assert len(asked) == 1, "all is compiled"
+
+    later = source.stat().st_mtime + 60
+    os.utime(source, (later, later))
+    compile_first(elsewhere)
+    assert len(asked) == 2

@@ -10,11 +10,12 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from importlib.util import cache_from_source
 from pathlib import Path
 
 import pytest
 
-from freellmapi.command import GUNICORN
+from freellmapi.command import GUNICORN, SERVER
 from freellmapi.core.clock import SystemClock
 from tests.e2e.plain_app import CHUNKS
 from tests.e2e.server import HELLO, Server, config
@@ -179,4 +180,43 @@ def worker_exit(server, worker):
 
 def on_exit(server):
     tell("master")
+"""
+
+
+def test_all_that_a_server_loads_is_compiled_beforehand(tmp_path: Path) -> None:
+    """A server that compiles something itself holds what that takes for good."""
+    kept = {"PYTHONPYCACHEPREFIX": str(tmp_path / "kept")}
+    environ = os.environ | kept | {"PYTHONDONTWRITEBYTECODE": ""}
+    subprocess.run(
+        [sys.executable, *SERVER, "-m", "freellmapi.everything"], env=environ, check=True
+    )
+    with FakeProvider() as fake:
+        text = config({"lab": fake.base_url}, probe_interval=0)
+        server = Server(tmp_path, text, **kept, PYTHONDONTWRITEBYTECODE="1")
+        own, server.gunicorn = server.gunicorn, tmp_path / "told.py"
+        telling = TELLING.replace('" ".join(sys.modules)', '"\\n".join(compiled())')
+        server.gunicorn.write_text(COMPILED + telling.format(config=own, folder=tmp_path))
+        with server:
+            server.client().chat.completions.create(model="auto", messages=HELLO)
+            assert server.get("/login").status_code == 200
+            server.stop()
+    told = [Path(line) for who in ("master", "worker") for line in read(tmp_path / who)]
+    assert len(told) > 500
+    assert {path.name for path in told if not path.exists()} == {cache_of(server.gunicorn)}
+
+
+def cache_of(source: Path) -> str:
+    return Path(cache_from_source(str(source), optimization=2)).name
+
+
+def read(path: Path) -> list[str]:
+    return path.read_text().split("\n")
+
+
+COMPILED = """\
+def compiled():
+    import sys
+    return filter(None, (getattr(module, "__cached__", None) for module in sys.modules.values()))
+
+
 """
