@@ -6,6 +6,7 @@ Python's options are to be the server's own (``command.SERVER``).
 from __future__ import annotations
 
 import compileall
+from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 
@@ -19,11 +20,16 @@ LATER = (
     *("gunicorn.glogging", "gevent.resolver.thread", "sqlalchemy.dialects.sqlite"),
     *("encodings.idna", "encodings.unicode_escape"),
 )
+WHERE_INSTALLED = ("sqlalchemy.dialects.postgresql.psycopg", "psycopg", "freellmapi.sharing")
+"""PostgreSQL and Redis."""
 
 if __name__ == "__main__":
     monkey.patch_all()
     for name in (*PROGRAMS, *LATER):
         import_module(name)
+    for name in WHERE_INSTALLED:
+        with suppress(ImportError):
+            import_module(name)
     load_catalog()
     price_list()
     # All of our own is looked at by who asks whether this is to be done, see ``command.py``.
