@@ -45,6 +45,7 @@ def compile_first(elsewhere: Sequence[str]) -> None:
         return
     folder = Path(elsewhere[-1].partition("=")[2]) if elsewhere else None
     if not all(_is_compiled(source, folder) for source in package.rglob("*.py")):
+        sys.stderr.write("Compiling what has been installed, once: some seconds ...\n")
         # Whatever is wrong with it, the server says better itself.
         subprocess.run([sys.executable, *elsewhere, *SERVER, "-m", "freellmapi.everything"])
 

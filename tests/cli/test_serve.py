@@ -84,9 +84,12 @@ def test_what_is_compiled_is_kept_in_the_data_folder_where_it_must_be(
 
 @pytest.mark.parametrize("is_elsewhere", [False, True])
 def test_the_server_is_compiled_by_another_process(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_elsewhere: bool
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    is_elsewhere: bool,
 ) -> None:
-    """Once, and again when something of it has changed."""
+    """Once, and again when something of it has changed; whoever waits is told why."""
     asked: list[list[str]] = []
     source = tmp_path / "package" / "__init__.py"
     source.parent.mkdir()
@@ -99,10 +102,12 @@ def test_the_server_is_compiled_by_another_process(
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
     compile_first(elsewhere)
     assert not asked, "nothing is to be written"
+    assert capsys.readouterr().err == ""
 
     monkeypatch.setattr(sys, "dont_write_bytecode", False)
     compile_first(elsewhere)
     assert asked == [[sys.executable, *elsewhere, *SERVER, "-m", "freellmapi.everything"]]
+    assert capsys.readouterr().err.startswith("Compiling what has been installed")
 
     with monkeypatch.context() as patched:
         patched.setattr(sys, "pycache_prefix", prefix)
